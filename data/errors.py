@@ -1,0 +1,58 @@
+"""Every error a person may meet: one page, so that messages stay alike.
+
+A message names the value, the rule it breaks and the next step. Work that can fail in several places
+collects `Problem`s and raises once, with all of them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One broken rule: where it is, what stands there, what was expected, what to do next."""
+
+    where: str
+    value: str
+    rule: str
+    next_step: str = ""
+
+    def __str__(self) -> str:
+        step = f" -> {self.next_step}" if self.next_step else ""
+        return f"{self.where}: {self.value}: {self.rule}{step}"
+
+
+class TherapistFitError(Exception):
+    """The work failed for a reason that a person can act on (exit code 1)."""
+
+
+class ProblemsError(TherapistFitError):
+    """Several rules are broken at once; `problems` has all of them."""
+
+    def __init__(self, problems: Iterable[Problem]):
+        self.problems = list(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class DataError(ProblemsError):
+    """A dataset, a mapping or a table breaks the data contract."""
+
+
+class ConfigError(ProblemsError):
+    """A configuration file has unknown keys, values out of range, or asks for what may not be used."""
+
+
+class PolicyError(ProblemsError):
+    """A feature is missing from the policy, unsigned, or used against it."""
+
+
+class GateError(ProblemsError):
+    """A model may not be promoted; `problems` says which conditions it misses."""
+
+
+class BundleError(TherapistFitError):
+    """A bundle is unreadable, of another format, or no longer computes what it computed in training."""
+
+
+class NotFoundError(TherapistFitError):
+    """Something that was named does not exist (a dataset, a run, a model, a table)."""

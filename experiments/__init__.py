@@ -1,0 +1,1 @@
+"""Questions, not products: each experiment prints a table, JSON and a picture."""

@@ -1,0 +1,1 @@
+"""Answers, with reasons: the HTTP API over one bundle and one directory."""

@@ -1,0 +1,61 @@
+"""The command `therapist-fit`: maps each name to the room that does the work, and imports that room only then."""
+
+import importlib
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+ROOMS: dict[str, tuple[str, str]] = {
+    "demo": ("serving.demo", "Everything once: synthetic clinic, train, approve, serve, rank, stop."),
+    "data": ("data.commands", "Simulate, import, check, describe, load and export datasets."),
+    "train": ("training.commands", "Learn a bundle from a dataset and track it in MLflow."),
+    "models": ("training.models", "List, show and promote registered models."),
+    "serve": ("serving.commands", "Serve ranked, explained recommendations over HTTP."),
+    "rank": ("serving.rank", "Rank the therapists of one client, without a server."),
+    "experiment": ("experiments.commands", "Questions, not products: each prints a table, JSON and a picture."),
+}
+"""Command name -> (module whose `app` is the Typer application, the line shown in `--help`)."""
+
+
+class _Rooms(TyperGroup):
+    """A command group that knows its members by name and imports one when it is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(ROOMS)
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        if name not in ROOMS:
+            return None
+        module, line = ROOMS[name]
+        if ctx.resilient_parsing or name not in sys.argv[1:3]:
+            return typer.core.TyperCommand(name, help=line)
+        command = typer.main.get_command(importlib.import_module(module).app)
+        command.name = name
+        return command
+
+
+app = typer.Typer(
+    cls=_Rooms, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+
+
+@app.callback()
+def _describe() -> None:
+    """Help a client and a therapist find each other: learn, track, serve.
+
+    Example: therapist-fit demo
+    """
+
+
+def main() -> None:
+    """Runs one command. Exit code 0: done; 1: the work failed, for reasons printed one a line; 2: bad use."""
+    from data.errors import TherapistFitError
+
+    try:
+        app()
+    except TherapistFitError as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""From history to a signed bundle: targets, prognosis, fit, evaluation, ranking, registry."""

@@ -22,7 +22,7 @@ ROOMS: dict[str, tuple[str, str]] = {
 class _Rooms(TyperGroup):
     """A command group that knows its members by name and imports one when it is called."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, _ctx: Any) -> list[str]:
         return list(ROOMS)
 
     def get_command(self, ctx: Any, name: str) -> Any:
@@ -57,5 +57,5 @@ def main() -> None:
         app()
     except TherapistFitError as error:
         for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+            typer.echo(f"error: {line}", err=True)
         sys.exit(1)

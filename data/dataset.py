@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,10 +16,21 @@ from data.parsing import empty, parse
 from data.tables import TABLES, Column, Kind, Table
 
 MANIFEST = "dataset.toml"
-RULES = (
-    "conflict", "licence", "age_group", "care_level", "training", "payer", "language", "modality", "must", "capacity",
+Rule = Literal[
+    "conflict",
+    "licence",
+    "age_group",
+    "care_level",
+    "training",
+    "payer",
+    "language",
+    "modality",
+    "must",
+    "capacity",
     "slot",
-)  # fmt: skip
+]
+RULES: tuple[Rule, ...] = get_args(Rule)
+"""The hard rules, in the order in which an exclusion is counted."""
 
 
 class _Frozen(BaseModel):
@@ -57,7 +68,7 @@ class Manifest(_Frozen):
     as_of: dt.date | None = None
     notes: str = ""
     synthetic: bool = False
-    rules: tuple[Literal["conflict", "licence", "age_group", "care_level", "training", "payer", "language", "modality", "must", "capacity", "slot"], ...] = ()  # fmt: skip
+    rules: tuple[Rule, ...] = ()
     undated: bool = False
     instrument: Mapping[str, InstrumentDeclaration] = Field(default_factory=dict)
     column: Mapping[str, Mapping[str, ColumnDeclaration]] = Field(default_factory=dict)
@@ -77,7 +88,7 @@ class Dataset:
             tuple(
                 Column(column, d.kind, d.meaning, False, d.low, d.high, d.allowed, d.known, d.direction)
                 for column, d in declared.items()
-            )  # fmt: skip
+            )
         )
 
     def __getitem__(self, name: str) -> pd.DataFrame:

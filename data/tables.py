@@ -24,10 +24,18 @@ CODE_PATTERN = r"[a-z0-9_.-]+"
 TAG_PATTERN = r"[^|\r\n]{1,64}"
 
 DTYPES: Mapping[str, str] = {
-    "id": "str", "code": "str", "tag": "str", "text": "str", "codes": "str", "tags": "str",
-    "integer": "Int64", "number": "float64", "boolean": "boolean",
-    "date": "datetime64[us]", "moment": "datetime64[us, UTC]",
-}  # fmt: skip
+    "id": "str",
+    "code": "str",
+    "tag": "str",
+    "text": "str",
+    "codes": "str",
+    "tags": "str",
+    "integer": "Int64",
+    "number": "float64",
+    "boolean": "boolean",
+    "date": "datetime64[us]",
+    "moment": "datetime64[us, UTC]",
+}
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,30 @@ class Table:
 
 
 AGE_GROUPS = ("child", "adolescent", "adult", "older_adult")
-ENDINGS = ("planned", "dropout", "declined", "transferred", "stepped_up", "service_ended", "died", "other", "ongoing", "waiting")  # fmt: skip
-PREFERENCE_TOPICS = ("gender", "age_band", "ethnicity", "language", "faith", "affirming", "orientation", "modality", "time", "style")  # fmt: skip
+ENDINGS = (
+    "planned",
+    "dropout",
+    "declined",
+    "transferred",
+    "stepped_up",
+    "service_ended",
+    "died",
+    "other",
+    "ongoing",
+    "waiting",
+)
+PREFERENCE_TOPICS = (
+    "gender",
+    "age_band",
+    "ethnicity",
+    "language",
+    "faith",
+    "affirming",
+    "orientation",
+    "modality",
+    "time",
+    "style",
+)
 STRENGTHS = ("must", "prefer", "avoid", "must_not")
 RATERS = ("client", "therapist", "observer")
 STYLES = ("style_directiveness", "style_expressiveness", "style_homework")
@@ -83,7 +113,9 @@ _EPISODE_ID = Column("episode_id", "id", "pseudonym of the course of treatment",
 
 
 def _styles(whose: str) -> tuple[Column, ...]:
-    return tuple(Column(name, "number", f"{name.removeprefix('style_')} {whose}, 0 to 1", low=0, high=1) for name in STYLES)  # fmt: skip
+    return tuple(
+        Column(name, "number", f"{name.removeprefix('style_')} {whose}, 0 to 1", low=0, high=1) for name in STYLES
+    )
 
 
 THERAPISTS = Table(
@@ -126,13 +158,19 @@ LICENCES = Table(
     (
         _THERAPIST_ID,
         Column("jurisdiction", "tag", "where it holds, ISO 3166-2", required=True),
-        Column("kind", "code", "what kind of licence", required=True, allowed=("full", "provisional", "compact", "telehealth", "register")),
+        Column(
+            "kind",
+            "code",
+            "what kind of licence",
+            required=True,
+            allowed=("full", "provisional", "compact", "telehealth", "register"),
+        ),
         Column("valid_from", "date", "first day", required=True),
         Column("valid_until", "date", "last day"),
         Column("status", "code", "active or suspended", allowed=("active", "suspended")),
     ),
     references={"therapist_id": "therapists"},
-)  # fmt: skip
+)
 
 SLOTS = Table(
     "slots",
@@ -225,7 +263,9 @@ MEASURES = Table(
     ("episode_id", "session", "instrument", "item", "rater"),
     (
         _EPISODE_ID,
-        Column("session", "integer", "0 = intake, else the number of the attended session", required=True, low=0, high=1000),
+        Column(
+            "session", "integer", "0 = intake, else the number of the attended session", required=True, low=0, high=1000
+        ),
         Column("instrument", "code", "which instrument", required=True),
         Column("item", "code", "0 = total, 1..n = item, or the name of a subscale"),
         Column("rater", "code", "who rated", allowed=RATERS),
@@ -233,7 +273,7 @@ MEASURES = Table(
         Column("value", "number", "the score", required=True),
     ),
     references={"episode_id": "episodes"},
-)  # fmt: skip
+)
 
 SESSIONS = Table(
     "sessions",
@@ -242,12 +282,20 @@ SESSIONS = Table(
         _EPISODE_ID,
         Column("session", "integer", "number of the booked session", required=True, low=1, high=1000),
         Column("held_on", "date", "day", required=False),
-        Column("status", "code", "what happened", allowed=("attended", "late_cancel", "did_not_attend", "cancelled_by_service"), known="after"),
+        Column(
+            "status",
+            "code",
+            "what happened",
+            allowed=("attended", "late_cancel", "did_not_attend", "cancelled_by_service"),
+            known="after",
+        ),
         Column("adherence", "number", "adherence to the method, 0 to 1", low=0, high=1, known="after"),
-        Column("synchrony", "number", "rated synchrony of body, voice and emotion, 0 to 1", low=0, high=1, known="after"),
+        Column(
+            "synchrony", "number", "rated synchrony of body, voice and emotion, 0 to 1", low=0, high=1, known="after"
+        ),
     ),
     references={"episode_id": "episodes"},
-)  # fmt: skip
+)
 
 TABLES: Mapping[str, Table] = {
     table.name: table

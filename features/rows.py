@@ -1,0 +1,95 @@
+"""From tables to `Columns`: the one road for a training frame, a server's directory and a single request."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from data.history import History, Knowledge
+from data.tables import CLIENTS, THERAPISTS
+from features.columns import Codes, Columns, Floats
+from features.preferences import wish_kinds
+from features.track import CASES_WITH
+
+Ranges = Mapping[str, tuple[float, float]]
+"""Lowest and highest score of the intake columns (`phq9.0`) that make up severity."""
+
+CLIENT_KINDS = {**{c.name: c.kind for c in CLIENTS.columns}, **wish_kinds()}
+THERAPIST_KINDS = {c.name: c.kind for c in THERAPISTS.columns}
+
+
+def client_columns(
+    table: Mapping[str, Any], size: int, year: Floats, severity_of: Ranges, kinds: Mapping[str, str] = CLIENT_KINDS
+) -> Columns:
+    """Client rows with their wishes (`prefer.gender`), intake scores (`phq9.0`), the year of the match and severity.
+
+    Severity is the mean, over the instruments given, of the score as a share of its range; unknown without any.
+    """
+    columns = Columns.of(table, kinds, size)
+    shares = np.array([(columns.number(name) - low) / (high - low) for name, (low, high) in severity_of.items()])
+    given = (~np.isnan(shares)).sum(axis=0) if len(shares) else np.zeros(size)
+    total = np.nan_to_num(shares).sum(axis=0) if len(shares) else np.zeros(size)
+    severity = np.where(given > 0, total / np.maximum(given, 1), np.nan)
+    return columns.with_numbers(year=year, severity=severity)
+
+
+def therapist_columns(
+    table: Mapping[str, Any],
+    size: int,
+    year: Floats,
+    cases: Mapping[str, Floats],
+    kinds: Mapping[str, str] = THERAPIST_KINDS,
+) -> Columns:
+    """Therapist rows with the year and their track counts: `cases`, `days_since_last_case`, `cases_with.<problem>`."""
+    columns = Columns.of(table, kinds, size).with_numbers(year=year, age=np.full(size, np.nan), **cases)
+    return columns.with_numbers(age=year - columns.number("birth_year"))
+
+
+def from_history(
+    history: History, episodes: pd.DataFrame, severity_of: Ranges, problems: Sequence[str]
+) -> tuple[Columns, Columns]:
+    """Client and therapist rows for each episode, as known on the day of its match; row i belongs to episode i.
+
+    `problems` are the main problems whose past cases are counted for each therapist.
+    """
+    days = episodes["matched_on"].to_numpy().astype("datetime64[D]")
+    known = history.as_of_each(days)
+    year = np.where(np.isnat(days), np.nan, days.astype("datetime64[Y]").astype(np.float64) + 1970)
+    table = known.clients(episodes["client_id"]).join(_wishes(known, episodes["client_id"]))
+    table = table.join(known.intake(episodes["episode_id"]))
+    clients = client_columns(table, len(table), year, severity_of, CLIENT_KINDS | history.contract_of("clients"))
+    profile = known.therapists(episodes["therapist_id"])
+    therapists = therapist_columns(
+        profile,
+        len(profile),
+        year,
+        track_counts(known, episodes["therapist_id"], problems),
+        history.contract_of("therapists"),
+    )
+    return clients, therapists
+
+
+def track_counts(known: Knowledge, therapist_ids: pd.Series, problems: Sequence[str]) -> dict[str, Floats]:
+    """The track columns of `therapist_columns` for therapists on their days."""
+    counts = {name: column.to_numpy(dtype=np.float64) for name, column in known.cases(therapist_ids).items()}
+    for problem in problems:
+        same = pd.Series(problem, index=therapist_ids.index)
+        counts[CASES_WITH + problem] = known.cases_by_problem(therapist_ids, same)
+    return counts
+
+
+def _wishes(known: Knowledge, client_ids: pd.Series) -> pd.DataFrame:
+    """Preferences of each client in the widened form of `features.preferences.widen`."""
+    preferences = known.preferences(client_ids)
+    if preferences.empty:
+        return pd.DataFrame(index=pd.RangeIndex(len(client_ids)))
+    name = preferences["strength"] + "." + preferences["about"]
+    wide = preferences["value"].groupby([preferences["client_id"], name]).agg("|".join).unstack()
+    return wide.reindex(client_ids.to_numpy()).reset_index(drop=True)
+
+
+def known_codes(codes: Codes, fewest: int) -> list[str]:
+    """Words that at least `fewest` rows have, in alphabetical order."""
+    counts = np.bincount(codes.index[codes.index >= 0], minlength=len(codes.vocabulary))
+    return [word for word, count in zip(codes.vocabulary, counts, strict=True) if count >= fewest]

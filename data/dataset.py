@@ -1,77 +1,45 @@
 """A dataset: a folder of tables, CSV or Parquet, with a `dataset.toml` that says what it is."""
 
-import datetime as dt
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from data.errors import ConfigError, DataError, NotFoundError, Problem
+from data.errors import DataError, Problem
+from data.manifest import (
+    MANIFEST,
+    RULES,
+    ColumnDeclaration,
+    InstrumentDeclaration,
+    Manifest,
+    Rule,
+    manifest_toml,
+    read_manifest,
+    read_manifest_leniently,
+    validation_problems,
+)
 from data.parsing import empty, parse
-from data.tables import TABLES, Column, Kind, Table
+from data.tables import TABLES, Column, Table
 
-MANIFEST = "dataset.toml"
-Rule = Literal[
-    "conflict",
-    "licence",
-    "age_group",
-    "care_level",
-    "training",
-    "payer",
-    "language",
-    "modality",
-    "must",
-    "capacity",
-    "slot",
+__all__ = [
+    "MANIFEST",
+    "RULES",
+    "ColumnDeclaration",
+    "Dataset",
+    "InstrumentDeclaration",
+    "Manifest",
+    "Rule",
+    "manifest_toml",
+    "read",
+    "read_csv",
+    "read_leniently",
+    "read_manifest",
+    "validation_problems",
+    "write",
 ]
-RULES: tuple[Rule, ...] = get_args(Rule)
-"""The hard rules, in the order in which an exclusion is counted."""
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class InstrumentDeclaration(_Frozen):
-    """An instrument the program does not ship: enough to check its values and use it as a target."""
-
-    low: float
-    high: float
-    direction: Literal["higher", "lower"]
-    """Whether a higher or a lower score is better."""
-    meaning: str
-    items: int = 0
-    known: Literal["before", "after"] = "after"
-
-
-class ColumnDeclaration(_Frozen):
-    """A column the contract does not list."""
-
-    kind: Kind = "number"
-    low: float | None = None
-    high: float | None = None
-    allowed: tuple[str, ...] = ()
-    direction: Literal["higher", "lower", ""] = ""
-    meaning: str
-    known: Literal["before", "after"]
-
-
-class Manifest(_Frozen):
-    """What `dataset.toml` may say."""
-
-    name: str
-    as_of: dt.date | None = None
-    notes: str = ""
-    synthetic: bool = False
-    rules: tuple[Rule, ...] = ()
-    undated: bool = False
-    instrument: Mapping[str, InstrumentDeclaration] = Field(default_factory=dict)
-    column: Mapping[str, Mapping[str, ColumnDeclaration]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,50 +89,26 @@ def read(folder: Path | str) -> Dataset:
 
 
 def read_leniently(folder: Path | str) -> tuple[Dataset, list[Problem]]:
-    """The dataset as far as it can be read, and every problem met on the way."""
+    """The dataset as far as it can be read, and every problem met on the way. Raises NotFoundError without a folder."""
     folder = Path(folder)
-    manifest = read_manifest(folder)
+    manifest, problems = read_manifest_leniently(folder)
     shell = Dataset(manifest)
     frames: dict[str, pd.DataFrame] = {}
-    problems = [*_strangers(folder), *_stray_declarations(manifest)]
+    problems += [*_strangers(folder), *_stray_declarations(manifest)]
     for name, table in TABLES.items():
-        path = _file(folder, name)
-        if path is None:
-            if table.required:
-                problems.append(
-                    Problem(str(folder), f"no {name}.csv or {name}.parquet", "this table is required", "add it")
-                )
-            continue
-        frames[name], found = parse(shell.contract(name), _raw(path))
-        problems += found
+        paths = _files(folder, name)
+        if len(paths) > 1:
+            problems.append(Problem(str(folder), f"{name} twice", "one file a table", f"remove {paths[1].name}"))
+        if not paths and table.required:
+            missing = f"no {name}.csv or {name}.parquet"
+            problems.append(Problem(str(folder), missing, "this table is required", "add it"))
+        for path in paths[:1]:
+            try:
+                frames[name], found = parse(shell.contract(name), _raw(path))
+                problems += found
+            except DataError as error:
+                problems += error.problems
     return Dataset(manifest, frames), problems
-
-
-def read_manifest(folder: Path) -> Manifest:
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise NotFoundError(
-            f"{path}: no such file: a dataset is a folder with {MANIFEST} -> name the folder of a dataset"
-        )
-    try:
-        return Manifest.model_validate(tomllib.loads(path.read_text()))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([Problem(str(path), str(error), "must be TOML", "mend the file")]) from None
-    except ValidationError as error:
-        raise ConfigError(validation_problems(str(path), error)) from None
-
-
-def validation_problems(where: str, error: ValidationError) -> list[Problem]:
-    """pydantic's findings in the words of this project, one per place."""
-    return [
-        Problem(
-            f"{where} {'.'.join(map(str, e['loc']))}",
-            repr(e["input"]) if not isinstance(e["input"], dict) else "the table",
-            e["msg"],
-            "take the key out, or spell it as documented" if e["type"] == "extra_forbidden" else "",
-        )
-        for e in error.errors()
-    ]
 
 
 def write(dataset: Dataset, folder: Path | str, form: Literal["csv", "parquet"] = "parquet") -> Path:
@@ -189,30 +133,6 @@ def write(dataset: Dataset, folder: Path | str, form: Literal["csv", "parquet"] 
     return part.rename(folder)
 
 
-def manifest_toml(manifest: Manifest) -> str:
-    """`dataset.toml` for a manifest; `read_manifest` gives the same manifest back."""
-    return "\n".join(_toml(manifest.model_dump(mode="json", exclude_defaults=True))) + "\n"
-
-
-def _toml(values: Mapping[str, object], prefix: str = "") -> list[str]:
-    plain = [f"{key} = {_toml_value(key, value)}" for key, value in values.items() if not isinstance(value, Mapping)]
-    tables: list[str] = []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            inner = _toml(value, f"{prefix}{key}.")
-            head = [f"\n[{prefix}{key}]"] if any(not isinstance(v, Mapping) for v in value.values()) else []
-            tables += head + inner
-    return plain + tables
-
-
-def _toml_value(key: str, value: object) -> str:
-    import json
-
-    if key == "as_of" and isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
-
-
 def _for_csv(frame: pd.DataFrame) -> pd.DataFrame:
     out = frame.copy()
     for name in out.columns:
@@ -223,21 +143,26 @@ def _for_csv(frame: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
-def _file(folder: Path, name: str) -> Path | None:
-    for suffix in ("parquet", "csv"):
-        path = folder / f"{name}.{suffix}"
-        if path.exists():
-            return path
-    return None
+def _files(folder: Path, name: str) -> list[Path]:
+    return [path for suffix in ("parquet", "csv") if (path := folder / f"{name}.{suffix}").exists()]
 
 
 def _raw(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
-        return pd.read_parquet(path)
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+            raise DataError([Problem(str(path), str(error), "must be a Parquet table", "write it anew")]) from None
+    return read_csv(path)
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Every cell as text, empty cells unknown. Raises DataError if the file is no CSV table in UTF-8."""
     try:
-        return pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
+        return pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""], encoding="utf-8-sig")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DataError([Problem(str(path), str(error), "must be a CSV table in UTF-8", "mend the file")]) from None
+        reason = str(error).strip()
+        raise DataError([Problem(str(path), reason, "must be a CSV table in UTF-8", "mend the file")]) from None
 
 
 def _strangers(folder: Path) -> list[Problem]:
@@ -256,6 +181,7 @@ def _stray_declarations(manifest: Manifest) -> list[Problem]:
         for table in manifest.column
         if table not in TABLES
     ]
+    own = [(table, name, d) for table, columns in manifest.column.items() for name, d in columns.items()]
     doubled = [
         Problem(
             f"{MANIFEST} [column.{table}.{name}]",
@@ -263,9 +189,12 @@ def _stray_declarations(manifest: Manifest) -> list[Problem]:
             "the contract already has this column",
             "take the declaration out",
         )
-        for table, columns in manifest.column.items()
-        if table in TABLES
-        for name in columns
-        if name in TABLES[table].names
+        for table, name, _ in own
+        if table in TABLES and name in TABLES[table].names
     ]
-    return strays + doubled
+    prose = [
+        Problem(f"{MANIFEST} [column.{table}.{name}]", "text", "free text may not enter", "give a count or a code")
+        for table, name, d in own
+        if d.kind == "text"
+    ]
+    return strays + doubled + prose

@@ -1,0 +1,205 @@
+"""What `dataset.toml` may say: what the dataset is, which rules it answers, what it declares for itself."""
+
+import datetime as dt
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from data.errors import ConfigError, NotFoundError, Problem
+from data.instruments import INSTRUMENTS, Instrument, declared
+from data.tables import Kind
+
+MANIFEST = "dataset.toml"
+Rule = Literal[
+    "conflict",
+    "licence",
+    "age_group",
+    "care_level",
+    "training",
+    "payer",
+    "language",
+    "modality",
+    "must",
+    "capacity",
+    "slot",
+]
+RULES: tuple[Rule, ...] = get_args(Rule)
+"""The hard rules, in the order in which an exclusion is counted."""
+
+ANSWERED_BY: Mapping[Rule, tuple[tuple[str, str], ...]] = {
+    "licence": (("licences", "jurisdiction"),),
+    "age_group": (("therapists", "age_groups"),),
+    "care_level": (("therapists", "care_levels"),),
+    "training": (("therapists", "trained_for"),),
+    "payer": (("therapists", "payers"),),
+    "language": (("therapists", "languages"),),
+    "modality": (("therapists", "modalities"),),
+    "capacity": (("therapists", "caseload_capacity"), ("therapists", "accepts_new")),
+    "slot": (("slots", "starts_at"),),
+}
+"""Hard rule -> the columns (any of them) that answer it; conflict and must are answered by the request."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InstrumentDeclaration(_Frozen):
+    """An instrument the program does not ship: enough to check its values and use it as a target.
+
+    For one that ships, only `licence_held_by` may be said; the rest is filled in from its definition.
+    """
+
+    low: float
+    high: float
+    direction: Literal["higher", "lower"]
+    """Whether a higher or a lower score is better."""
+    meaning: str
+    items: int = 0
+    known: Literal["before", "after"] = "after"
+    licence_held_by: str = ""
+    """Who holds the licence, for an instrument that needs one."""
+
+
+class ColumnDeclaration(_Frozen):
+    """A column the contract does not list."""
+
+    kind: Kind = "number"
+    low: float | None = None
+    high: float | None = None
+    allowed: tuple[str, ...] = ()
+    direction: Literal["higher", "lower", ""] = ""
+    meaning: str
+    known: Literal["before", "after"]
+
+
+class Manifest(_Frozen):
+    """What `dataset.toml` may say."""
+
+    name: str
+    as_of: dt.date | None = None
+    notes: str = ""
+    synthetic: bool = False
+    rules: tuple[Rule, ...] = ()
+    undated: bool = False
+    instrument: Mapping[str, InstrumentDeclaration] = Field(default_factory=dict)
+    column: Mapping[str, Mapping[str, ColumnDeclaration]] = Field(default_factory=dict)
+
+    @field_validator("instrument", mode="before")
+    @classmethod
+    def _shipped(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {
+            name: _with_definition(INSTRUMENTS[name], said) if name in INSTRUMENTS and isinstance(said, dict) else said
+            for name, said in value.items()
+        }
+
+    def instruments(self) -> Mapping[str, Instrument]:
+        """The instruments this dataset may use: those that ship and are on, and those it declares."""
+        on = {n: i for n, i in INSTRUMENTS.items() if not i.needs_licence or self.licence(n)}
+        own = {n: d for n, d in self.instrument.items() if n not in INSTRUMENTS}
+        return on | {n: declared(n, d.meaning, d.low, d.high, d.direction, d.items) for n, d in own.items()}
+
+    def licence(self, name: str) -> str:
+        """Who holds the licence of an instrument, "" if nobody is named."""
+        return self.instrument[name].licence_held_by if name in self.instrument else ""
+
+
+def _with_definition(shipped: Instrument, said: dict[str, Any]) -> dict[str, Any]:
+    facts = {"low": shipped.low, "high": shipped.high, "direction": shipped.direction, "meaning": shipped.name}
+    differing = sorted(key for key in said if key != "licence_held_by" and said[key] != facts.get(key))
+    if differing:
+        raise ValueError(f"{shipped.id} ships with the program: only licence_held_by may be said, not {differing}")
+    return facts | said
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What `dataset.toml` says. Raises NotFoundError without the file, ConfigError with everything wrong in it."""
+    path = folder / MANIFEST
+    try:
+        return Manifest.model_validate(_said(path))
+    except ValidationError as error:
+        raise ConfigError(validation_problems(str(path), error)) from None
+
+
+def read_manifest_leniently(folder: Path) -> tuple[Manifest, list[Problem]]:
+    """The manifest without the entries that are wrong, so that the tables can still be checked."""
+    path = folder / MANIFEST
+    try:
+        said = _said(path)
+    except ConfigError as error:
+        return Manifest(name=folder.name), error.problems
+    try:
+        return Manifest.model_validate(said), []
+    except ValidationError as error:
+        kept = _without(said, [e["loc"] for e in error.errors()])
+        return Manifest.model_validate({"name": folder.name} | kept), validation_problems(str(path), error)
+
+
+def _said(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise NotFoundError(
+            f"{path}: no such file: a dataset is a folder with {MANIFEST} -> name the folder of a dataset"
+        )
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([Problem(str(path), str(error), "must be TOML in UTF-8", "mend the file")]) from None
+
+
+def _without(said: dict[str, Any], places: Iterable[tuple[int | str, ...]]) -> dict[str, Any]:
+    """The declarations less the whole entry around each place: a table of `[column]`, one `[instrument]`, or a key."""
+    out = {key: dict(value) if isinstance(value, dict) else value for key, value in said.items()}
+    for place in places:
+        if len(place) > 1 and isinstance(out.get(str(place[0])), dict):
+            out[str(place[0])].pop(place[1], None)
+        else:
+            out.pop(str(place[0]), None)
+    return out
+
+
+def validation_problems(where: str, error: ValidationError) -> list[Problem]:
+    """pydantic's findings in the words of this project, one per place."""
+    return [
+        Problem(
+            f"{where} {'.'.join(map(str, e['loc']))}",
+            repr(e["input"]) if not isinstance(e["input"], dict) else "the table",
+            e["msg"],
+            "take the key out, or spell it as documented" if e["type"] == "extra_forbidden" else "",
+        )
+        for e in error.errors()
+    ]
+
+
+def manifest_toml(manifest: Manifest) -> str:
+    """`dataset.toml` for a manifest; `read_manifest` gives the same manifest back."""
+    return "\n".join(_toml(manifest.model_dump(mode="json", exclude_defaults=True))) + "\n"
+
+
+def _toml(values: Mapping[str, object], prefix: str = "") -> list[str]:
+    plain = [
+        f"{_key(key)} = {_toml_value(key, value)}" for key, value in values.items() if not isinstance(value, Mapping)
+    ]
+    tables: list[str] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            inner = _toml(value, f"{prefix}{_key(key)}.")
+            head = [f"\n[{prefix}{_key(key)}]"] if any(not isinstance(v, Mapping) for v in value.values()) else []
+            tables += head + inner
+    return plain + tables
+
+
+def _toml_value(key: str, value: object) -> str:
+    if key == "as_of" and isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)

@@ -82,7 +82,7 @@ class FeatureSet:
         return {column: name for name in self.words for column in self._expanded(name)}
 
     def build(self, clients: Columns, therapists: Columns, pairs: Pairs) -> Floats:
-        """Columns of each pair, shape (pairs, columns), NaN where unknown; a pair alone gets what it gets in a crowd."""
+        """Columns of each pair, shape (pairs, columns), NaN where unknown; a pair alone gets what it gets among others."""
         return np.concatenate(
             [
                 self.build_rows("client", clients)[pairs.client],

@@ -1,0 +1,60 @@
+"""Per-therapist sums: all that the mixed fit needs of the rows, and additive, so that parts of a dataset add up."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Weighted cross products of border columns X (n, p), therapist columns Z (n, q) and response y (n,).
+
+    `zz` (t, q, q), `zx` (t, q, p) and `zy` (t, q) are kept per therapist; `xx`, `xy`, `yy`, `rows` and `log_weight`
+    over all rows.
+    """
+
+    zz: Floats
+    zx: Floats
+    zy: Floats
+    xx: Floats
+    xy: Floats
+    yy: float
+    rows: int
+    log_weight: float
+
+    @classmethod
+    def of(
+        cls, x: Floats, z: Floats, y: Floats, therapist: Ints, therapists: int, weight: Floats | None = None
+    ) -> Self:
+        """From rows; `therapist` holds positions 0..therapists-1, `weight` the precision of a row relative to others."""
+        w = np.ones(len(y)) if weight is None else weight
+        order = np.argsort(therapist, kind="stable")
+        x, z, y, w, owner = x[order], z[order], y[order], w[order], therapist[order]
+        q, p = z.shape[1], x.shape[1]
+        zz, zx, zy = np.zeros((therapists, q, q)), np.zeros((therapists, q, p)), np.zeros((therapists, q))
+        starts = np.searchsorted(owner, np.arange(therapists + 1))
+        wz = z * w[:, None]
+        for t in np.unique(owner):
+            rows = slice(starts[t], starts[t + 1])
+            zz[t] = wz[rows].T @ z[rows]
+            zx[t] = wz[rows].T @ x[rows]
+            zy[t] = wz[rows].T @ y[rows]
+        wx = x * w[:, None]
+        return cls(zz, zx, zy, wx.T @ x, wx.T @ y, float((w * y) @ y), len(y), float(np.log(w).sum()))
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(
+            self.zz + other.zz,
+            self.zx + other.zx,
+            self.zy + other.zy,
+            self.xx + other.xx,
+            self.xy + other.xy,
+            self.yy + other.yy,
+            self.rows + other.rows,
+            self.log_weight + other.log_weight,
+        )

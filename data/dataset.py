@@ -159,10 +159,16 @@ def _raw(path: Path) -> pd.DataFrame:
 def read_csv(path: Path) -> pd.DataFrame:
     """Every cell as text, empty cells unknown. Raises DataError if the file is no CSV table in UTF-8."""
     try:
-        return pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""], encoding="utf-8-sig")
+        frame = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""], encoding="utf-8-sig")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        reason = str(error).strip()
-        raise DataError([Problem(str(path), reason, "must be a CSV table in UTF-8", "mend the file")]) from None
+        raise _no_table(path, str(error).strip()) from None
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes a surplus cell for a row name
+        raise _no_table(path, "rows have more cells than the header")
+    return frame
+
+
+def _no_table(path: Path, reason: str) -> DataError:
+    return DataError([Problem(str(path), reason, "must be a CSV table in UTF-8", "mend the file")])
 
 
 def _strangers(folder: Path) -> list[Problem]:

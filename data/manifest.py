@@ -131,6 +131,8 @@ def read_manifest(folder: Path) -> Manifest:
 def read_manifest_leniently(folder: Path) -> tuple[Manifest, list[Problem]]:
     """The manifest without the entries that are wrong, so that the tables can still be checked."""
     path = folder / MANIFEST
+    if folder.is_dir() and not path.is_file():
+        return Manifest(name=folder.name), [Problem(str(folder), f"no {MANIFEST}", "a dataset has one", "add it")]
     try:
         said = _said(path)
     except ConfigError as error:

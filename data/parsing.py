@@ -10,6 +10,8 @@ from data.errors import Problem
 from data.tables import DEFAULTS, DTYPES, Column, Table
 
 SHOWN = 20  # problems of one rule in one column that are listed one by one; the rest are counted
+WIDEST = 60  # characters of a cell that a message repeats
+_EXACT = 2.0**53  # beyond it, floats skip whole numbers
 _TRUE_FALSE = {"true": True, "false": False}
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _OFFSET = re.compile(r"(?:Z|[+-]\d{2}:?\d{2})$")
@@ -47,12 +49,15 @@ def cell_problems(
 ) -> list[Problem]:
     """One problem per bad cell, the first `SHOWN` by row, the rest as one count."""
     rows = np.flatnonzero(bad)
-    found = [
-        Problem(f"{table} row {row + 1} {column}", repr(_plain(values.iloc[row])), rule, step) for row in rows[:SHOWN]
-    ]
+    found = [Problem(f"{table} row {row + 1} {column}", _shown(values.iloc[row]), rule, step) for row in rows[:SHOWN]]
     if len(rows) > SHOWN:
         found.append(Problem(f"{table} {column}", f"{len(rows) - SHOWN} more rows", rule, step))
     return found
+
+
+def _shown(value: object) -> str:
+    text = repr(_plain(value))
+    return text if len(text) <= WIDEST else f"{text[:WIDEST]}... ({len(text) - 2} characters)"
 
 
 def _plain(value: object) -> object:
@@ -98,7 +103,7 @@ def _as_number(raw: pd.Series) -> _Parsed:
 
 def _as_integer(raw: pd.Series) -> _Parsed:
     values, bad, _ = _as_number(raw)
-    broken = (values.notna() & (values != values.round())).to_numpy()
+    broken = (values.notna() & ((values != values.round()) | (values.abs() > _EXACT))).to_numpy()
     return values.mask(broken).astype("Int64"), bad | broken, "must be a whole number"
 
 
@@ -111,7 +116,9 @@ def _as_boolean(raw: pd.Series) -> _Parsed:
 
 
 def _as_date(raw: pd.Series) -> _Parsed:
-    if pd.api.types.is_datetime64_any_dtype(raw.dtype):
+    if isinstance(raw.dtype, pd.DatetimeTZDtype):
+        raw = raw.dt.tz_localize(None)
+    if pd.api.types.is_datetime64_dtype(raw.dtype):
         return raw.astype("datetime64[us]").dt.normalize(), np.zeros(len(raw), bool), ""
     text = _text(raw)
     well_formed = text.str.fullmatch(_DATE).fillna(False).astype(bool)

@@ -1,0 +1,1 @@
+"""How the database schema came to be, one file a step (Alembic)."""

@@ -31,7 +31,7 @@ class Sums:
     def of(
         cls, x: Floats, z: Floats, y: Floats, therapist: Ints, therapists: int, weight: Floats | None = None
     ) -> Self:
-        """From rows; `therapist` holds positions 0..therapists-1, `weight` the precision of a row relative to others."""
+        """From rows; `therapist` holds positions 0..therapists-1, `weight` each row's relative precision."""
         w = np.ones(len(y)) if weight is None else weight
         order = np.argsort(therapist, kind="stable")
         x, z, y, w, owner = x[order], z[order], y[order], w[order], therapist[order]

@@ -1,0 +1,84 @@
+"""Which features a run uses, and a refusal of those it must not: all problems at once, before anything is learned."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from data.dataset import Dataset
+from data.errors import ConfigError, Problem
+from features.catalog import CATALOG
+from features.policy import Part, Policy
+from training.config import MEASURE, TrainConfig
+
+TABLE_OF = {"client": "clients", "therapist": "therapists", "episode": "episodes", "session": "sessions"}
+NUMERIC = ("number", "integer", "boolean")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Feature names, the meanings of those the dataset declares, and which part of the model may use which."""
+
+    names: tuple[str, ...]
+    declared: Mapping[str, str]
+    policy: Policy
+
+    def part(self, name: str) -> Part:
+        return self.policy.rule(name).part
+
+
+def choose(config: TrainConfig, dataset: Dataset, policy: Policy) -> Chosen:
+    """Features of the run: what the policy allows and the data declare, plus and less what the configuration says.
+
+    Raises ConfigError naming every column that is known only after the match, is kept from the model by the policy,
+    or does not exist.
+    """
+    declared = declared_features(dataset)
+    problems = [problem for name in config.features.include for problem in _refusals(name, dataset, policy, declared)]
+    problems += [
+        Problem(
+            f"features.exclude {name!r}", "no such feature", "features are those of the catalog and the dataset", ""
+        )
+        for name in config.features.exclude
+        if name not in CATALOG and name not in declared
+    ]
+    if problems:
+        raise ConfigError(problems)
+    standing = [n for n in (*CATALOG, *declared) if policy.rule(n).status == "allowed"]
+    names = tuple(name for name in standing if name not in config.features.exclude)
+    return Chosen(names, {n: m for n, m in declared.items() if n in names}, policy)
+
+
+def declared_features(dataset: Dataset) -> dict[str, str]:
+    """Numeric columns that the dataset declares as known before the match: `client.x` -> meaning."""
+    found = {}
+    for group in ("client", "therapist"):
+        for name, column in dataset.manifest.column.get(TABLE_OF[group], {}).items():
+            if column.known == "before" and column.kind in NUMERIC:
+                found[f"{group}.{name}"] = column.meaning
+    return found
+
+
+def _refusals(name: str, dataset: Dataset, policy: Policy, declared: Mapping[str, str]) -> list[Problem]:
+    where = f"features.include {name!r}"
+    if name in CATALOG or name in declared:
+        return policy.refused([name])
+    if MEASURE.fullmatch(name):
+        return _later_measure(where, name)
+    group, _, column = name.partition(".")
+    table = TABLE_OF.get(group, group)
+    contract = dataset.contract(table) if table in TABLE_OF.values() else None
+    if contract is None or column not in contract.names:
+        rule = "features are those of the catalog, and columns the dataset declares as client.NAME or therapist.NAME"
+        return [Problem(where, "no such feature", rule, "see the names in features/policy.toml")]
+    if contract[column].known == "after":
+        rule = "is known only after the match, and what is known after the match is never a feature"
+        return [Problem(where, f"{table}.{column}", rule, "take it out of features.include")]
+    rule = "is not built as a feature; only numeric client and therapist columns declared in dataset.toml are"
+    return [Problem(where, f"{table}.{column}", rule, "take it out of features.include")]
+
+
+def _later_measure(where: str, name: str) -> list[Problem]:
+    session = int(name.rpartition("@")[2])
+    if session == 0:
+        return [Problem(where, name, "intake scores are features already", "take it out of features.include")]
+    rule = f"a measure of session {session} is taken after the match, and is never a feature"
+    return [Problem(where, name, rule, "for analysis only, give a head `landmark`")]

@@ -1,0 +1,161 @@
+"""One head: a prognosis of the client, and the fit between client and therapist with its posterior."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from training.config import FitConfig, Kind
+from training.design import Design
+from training.mixed import Solution, Structure
+from training.prognosis import Trees
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PairPosterior:
+    """The fit of one client with n therapists: `mean` (n,), covariance `loading @ loading.T + diag(own)`.
+
+    `loading` (n, p) holds what all pairs share (the border's coefficients), `own` (n,) each therapist's own effects.
+    """
+
+    mean: Floats
+    loading: Floats
+    own: Floats
+
+    def scaled(self, factor: float) -> Self:
+        return replace(self, mean=self.mean * factor, loading=self.loading * factor, own=self.own * factor**2)
+
+    def difference_sd(self, to: int) -> Floats:
+        """Standard deviation of each fit less that of the therapist at position `to`, shape (n,)."""
+        gap = self.loading - self.loading[to]
+        own = np.where(np.arange(len(self.own)) == to, 0.0, self.own + self.own[to])
+        sd: Floats = np.sqrt(np.einsum("np,np->n", gap, gap) + own)
+        return sd
+
+    def gain_sd(self) -> Floats:
+        """Standard deviation of each fit less the mean fit of all n, shape (n,)."""
+        n = len(self.own)
+        gap = self.loading - self.loading.mean(axis=0)
+        own = self.own * (1 - 2 / n) + self.own.sum() / n**2
+        sd: Floats = np.sqrt(np.einsum("np,np->n", gap, gap) + np.maximum(own, 0.0))
+        return sd
+
+
+@dataclass(frozen=True)
+class HeadInfo:
+    """What a head is, in words and numbers for people."""
+
+    name: str
+    source: str
+    kind: Kind
+    direction: str
+    weight: float
+    sd: float
+    """Standard deviation that makes the utility's unit: of the target; for probabilities .43 (a share of 3 in 4)."""
+    rows: int
+    rounds: int
+    parts: FitConfig
+    landmark: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Head:
+    """A learned head. All arrays are plain; `therapists` positions index `at_zero`, `per_border` and `within`."""
+
+    info: HeadInfo
+    trees: str
+    constant: float
+    landmark_mean: Floats
+    landmark_sd: Floats
+    solution: Solution
+
+    @cached_property
+    def _trees(self) -> Trees:
+        return Trees(self.trees, self.constant)
+
+    @cached_property
+    def _b_factor(self) -> Floats:
+        """A square root of the covariance of b: loading = border @ factor."""
+        values, vectors = np.linalg.eigh(self.solution.b_cov)
+        root: Floats = vectors * np.sqrt(np.maximum(values, 0.0))
+        return root
+
+    def client_part(self, design: Design, block: Floats, landmark: Floats | None = None) -> Floats:
+        """Border columns of clients from their feature columns (rows, client columns)."""
+        extra = np.zeros((len(block), 0)) if landmark is None else landmark
+        prognosis = self._trees.predict(np.column_stack([block, extra]))
+        return np.column_stack([design.client_part(block, prognosis), self._landmarks(extra)])
+
+    def _landmarks(self, extra: Floats) -> Floats:
+        values = (extra - self.landmark_mean) / self.landmark_sd
+        return np.where(np.isnan(values), 0.0, values)
+
+    def prognosis(self, part: Floats) -> Floats:
+        """What to expect whoever the therapist is, on the link scale; `part` is `client_part`."""
+        expected: Floats = part @ self.solution.b[: part.shape[1]]
+        return expected
+
+    def posterior(self, ranking: Floats, effects: Floats, therapist: Ints) -> PairPosterior:
+        """The fit of pairs: `ranking` (n, r) border columns that rank, `effects` (n, q) Z of the client, positions (n,).
+
+        A therapist at position -1 was never seen: the prior, around what the profile predicts.
+        """
+        s = self.solution
+        seen = therapist >= 0
+        at = np.where(seen, therapist, 0)
+        border = np.zeros((len(therapist), len(s.b)))
+        border[:, len(s.b) - ranking.shape[1] :] = ranking
+        known = np.zeros(len(therapist))
+        within = np.broadcast_to(s.prior, (len(therapist), *s.prior.shape))
+        if len(s.at_zero):
+            known = np.where(seen, np.einsum("nq,nq->n", s.at_zero[at], effects), 0.0)
+            border = border - np.where(seen[:, None], np.einsum("nqp,nq->np", s.per_border[at], effects), 0.0)
+            within = np.where(seen[:, None, None], s.within[at], s.prior)
+        own = np.einsum("nq,nqr,nr->n", effects, within, effects)
+        return PairPosterior(border @ s.b + known, border @ self._b_factor, own)
+
+    def terms(self, ranking: Floats, effects: Floats, therapist: int) -> Floats:
+        """Exact parts of one pair's fit: each ranking column's share, then each therapist effect's; they sum to it."""
+        s = self.solution
+        columns = ranking * s.b[len(s.b) - len(ranking) :]
+        u = s.at_zero[therapist] - s.per_border[therapist] @ s.b if therapist >= 0 else np.zeros(len(effects))
+        return np.concatenate([columns, u * effects])
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Everything numeric, for one npz file."""
+        s = self.solution
+        return {
+            "b": s.b, "b_cov": s.b_cov, "at_zero": s.at_zero, "per_border": s.per_border, "within": s.within,
+            "prior": s.prior, "theta": s.theta, "shrinkage": s.shrinkage,
+            "numbers": np.array([s.noise, s.criterion, self.constant]),
+            "landmark_mean": self.landmark_mean, "landmark_sd": self.landmark_sd,
+        }  # fmt: skip
+
+    @classmethod
+    def from_arrays(cls, info: HeadInfo, trees: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        names = ("b", "b_cov", "at_zero", "per_border", "within", "prior", "theta", "shrinkage")
+        noise, value, constant = arrays["numbers"].tolist()
+        solution = Solution(**{name: arrays[name] for name in names}, noise=noise, criterion=value)
+        return cls(info, trees, constant, arrays["landmark_mean"], arrays["landmark_sd"], solution)
+
+
+def structure(design: Design, fit: FitConfig, landmarks: int, kind: Kind) -> Structure:
+    """Variances of the mixed fit: therapist intercept and slope, strengths, and one for each block of columns."""
+    client = tuple(range(2, design.ranking.start + landmarks))
+    start = design.ranking.start + landmarks
+    therapist = tuple(range(start, start + len(design.therapist.names)))
+    pair = tuple(range(start + len(therapist), start + len(therapist) + len(design.pair.names)))
+    groups = (client, therapist, pair) if fit.columns else (client,)
+    return Structure(
+        joint=0 if not fit.therapist else (design.joint if fit.slope else 1),
+        strengths=len(design.problems) if fit.therapist and fit.strengths else 0,
+        border=start + (len(therapist) + len(pair) if fit.columns else 0),
+        shrunken=tuple(group for group in groups if group),
+        dispersion=None if kind == "gaussian" else 1.0,
+    )

@@ -116,9 +116,15 @@ class Design:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        scalers = {part: Scaler.from_json(values[part]) for part in ("client", "therapist", "pair")}
-        rest = {key: values[key] for key in ("severity_mean", "severity_sd", "slope")}
-        return cls(**scalers, **rest, problems=tuple(values["problems"]))
+        return cls(
+            client=Scaler.from_json(values["client"]),
+            therapist=Scaler.from_json(values["therapist"]),
+            pair=Scaler.from_json(values["pair"]),
+            severity_mean=values["severity_mean"],
+            severity_sd=values["severity_sd"],
+            slope=values["slope"],
+            problems=tuple(values["problems"]),
+        )
 
 
 def learn_design(

@@ -102,7 +102,7 @@ class Head:
         return expected
 
     def posterior(self, ranking: Floats, effects: Floats, therapist: Ints) -> PairPosterior:
-        """The fit of pairs: `ranking` (n, r) border columns that rank, `effects` (n, q) Z of the client, positions (n,).
+        """The fit of pairs: `ranking` (n, r) border columns that rank, `effects` (n, q) client's Z, positions (n,).
 
         A therapist at position -1 was never seen: the prior, around what the profile predicts.
         """
@@ -145,17 +145,30 @@ class Head:
         return cls(info, trees, constant, arrays["landmark_mean"], arrays["landmark_sd"], solution)
 
 
-def structure(design: Design, fit: FitConfig, landmarks: int, kind: Kind) -> Structure:
-    """Variances of the mixed fit: therapist intercept and slope, strengths, and one for each block of columns."""
-    client = tuple(range(2, design.ranking.start + landmarks))
+def structure(design: Design, fit: FitConfig, landmarks: int, kind: Kind, boosted: bool) -> Structure:
+    """Variances of the mixed fit: therapist intercept and slope, strengths, and one for each block of columns.
+
+    Without trees the prognosis column is constant: it joins the shrunken client columns, where it can do no harm.
+    """
     start = design.ranking.start + landmarks
+    client = tuple(range(2 if boosted else 1, start))
     therapist = tuple(range(start, start + len(design.therapist.names)))
     pair = tuple(range(start + len(therapist), start + len(therapist) + len(design.pair.names)))
-    groups = (client, therapist, pair) if fit.columns else (client,)
     return Structure(
-        joint=0 if not fit.therapist else (design.joint if fit.slope else 1),
+        joint=len(joint_effects(design, fit)),
         strengths=len(design.problems) if fit.therapist and fit.strengths else 0,
         border=start + (len(therapist) + len(pair) if fit.columns else 0),
-        shrunken=tuple(group for group in groups if group),
+        shrunken=tuple(group for group in ((client, therapist, pair) if fit.columns else (client,)) if group),
         dispersion=None if kind == "gaussian" else 1.0,
     )
+
+
+def joint_effects(design: Design, fit: FitConfig) -> range:
+    """Positions, among the design's effects, of those with a joint covariance: none, intercept, or both."""
+    return range(0 if not fit.therapist else design.joint if fit.slope else 1)
+
+
+def used_effects(design: Design, fit: FitConfig) -> Ints:
+    """Positions, among the design's effects, of those this fit has."""
+    strengths = range(design.joint, len(design.effects)) if fit.therapist and fit.strengths else range(0)
+    return np.array([*joint_effects(design, fit), *strengths], dtype=np.int64)

@@ -64,7 +64,7 @@ class Learned:
     border: Floats
 
     def residual(self) -> Floats:
-        """Target less prognosis and fixed part, on the scale of the target; of binary heads on the probability scale."""
+        """Target less prognosis and fixed part, on the target's scale (probabilities for binary heads)."""
         expected = self.border @ self.head.solution.b
         if self.head.info.kind == "binary":
             expected = _sigmoid(expected)

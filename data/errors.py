@@ -50,6 +50,10 @@ class GateError(ProblemsError):
     """A model may not be promoted; `problems` says which conditions it misses."""
 
 
+class RequestError(ProblemsError):
+    """A request to the service breaks its rules; `problems` names every field, never the value that was sent."""
+
+
 class BundleError(TherapistFitError):
     """A bundle is unreadable, of another format, or no longer computes what it computed in training."""
 

@@ -1,5 +1,7 @@
 """The first tables: directory, journal, safety tasks, decisions."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -19,7 +21,7 @@ def upgrade() -> None:
         _refuse_changes(table)
 
 
-def _create(name: str, *columns: sa.Column) -> None:
+def _create(name: str, *columns: sa.Column[Any]) -> None:
     op.create_table(name, sa.Column("tenant", sa.String(64), primary_key=True), *columns)
 
 

@@ -1,0 +1,144 @@
+"""The two sides of a match as the hard rules see them: what a practice has on record, and what one client asks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from data.dataset import Rule
+from features.columns import Bools, Codes, Columns, Ints
+
+Moments = npt.NDArray[np.datetime64]
+
+DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAY_PARTS = {"am": (0, 12), "pm": (12, 17), "eve": (17, 24)}
+
+
+@dataclass(frozen=True)
+class Licences:
+    """Licences of all therapists, row by row; `therapist` is the row in the directory."""
+
+    therapist: Ints
+    jurisdiction: Codes
+    valid_from: Moments
+    valid_until: Moments
+    """Last day, NaT where open-ended."""
+    active: Bools
+
+    @classmethod
+    def of(cls, therapist: Sequence[int], rows: Sequence[Mapping[str, str | None]]) -> Self:
+        """From rows of the licences table (days as ISO text) and the directory row that each belongs to."""
+        return cls(
+            np.array(therapist, dtype=np.int64),
+            Codes.of([row["jurisdiction"] for row in rows]),
+            _moments([row["valid_from"] for row in rows], "D"),
+            _moments([row.get("valid_until") for row in rows], "D"),
+            np.array([(row.get("status") or "active") == "active" for row in rows], dtype=bool),
+        )
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Slots of all therapists, row by row, in order of time; times in UTC."""
+
+    therapist: Ints
+    starts_at: Moments
+    modality: Codes
+    free: Bools
+
+    @classmethod
+    def of(cls, therapist: Sequence[int], rows: Sequence[Mapping[str, str | None]]) -> Self:
+        """From rows of the slots table (times as ISO text in UTC, ending in Z) and the directory row of each."""
+        starts_at = _moments([str(row["starts_at"]).removesuffix("Z") for row in rows], "s")
+        in_order = np.argsort(starts_at, kind="stable")
+        return cls(
+            np.array(therapist, dtype=np.int64)[in_order],
+            starts_at[in_order],
+            Codes.of([row.get("modality") for row in rows]).take(in_order),
+            np.array([(row.get("status") or "free") == "free" for row in rows], dtype=bool)[in_order],
+        )
+
+
+@dataclass(frozen=True)
+class Practice:
+    """What the directory knows that hard rules ask for. `therapists` has `open_cases` beside the profile's columns."""
+
+    therapists: Columns
+    licences: Licences
+    slots: Slots
+    rules: tuple[Rule, ...]
+    required_training: Mapping[str, str] = field(default_factory=dict)
+    """Problem -> the verified training it asks for."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One client's side. `hours_from_utc` turns slot times into the local time in which wishes are given."""
+
+    client: Columns
+    day: np.datetime64
+    now: np.datetime64
+    window: tuple[np.datetime64, np.datetime64] | None = None
+    """First and last moment wanted, UTC."""
+    conflicts: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """Rows of therapists who must not be considered: a former therapist, a relative."""
+    hours_from_utc: float = 0.0
+
+
+def known(client: Columns, name: str) -> bool:
+    if name in client.sets:
+        return bool(client.sets[name].known[0])
+    if name in client.codes:
+        return bool(client.codes[name].index[0] >= 0)
+    return name in client.numbers and not np.isnan(client.numbers[name][0])
+
+
+def the_code(client: Columns, name: str) -> str:
+    codes = client.code(name)
+    return codes.vocabulary[int(codes.index[0])]
+
+
+def the_words(client: Columns, name: str) -> list[str]:
+    values = client.set(name)
+    return [word for word, member in zip(values.vocabulary, values.member[0], strict=True) if member]
+
+
+def bookable_slots(slots: Slots, ask: Ask, any_modality: bool) -> Bools:
+    """Free future slots inside the window, held in a way the client can attend (where the client said how)."""
+    open_slots: Bools = slots.free & (slots.starts_at > ask.now)
+    if ask.window is not None:
+        open_slots &= (slots.starts_at >= ask.window[0]) & (slots.starts_at <= ask.window[1])
+    if not any_modality and known(ask.client, "modalities"):
+        wanted = the_words(ask.client, "modalities")
+        attendable = np.array([*(word in wanted for word in slots.modality.vocabulary), False])
+        open_slots &= attendable[slots.modality.index]
+    return open_slots
+
+
+def at_wanted_times(slots: Slots, ask: Ask, bookable: Bools) -> Bools:
+    """Those of the bookable slots that fall into the times that must, or must not, be."""
+    for strength in ("must", "must_not"):
+        if known(ask.client, f"{strength}.time"):
+            at = in_times(slots.starts_at, the_words(ask.client, f"{strength}.time"), ask.hours_from_utc)
+            bookable = bookable & (at if strength == "must" else ~at)
+    return bookable
+
+
+def in_times(starts_at: Moments, times: list[str], hours_from_utc: float) -> Bools:
+    """Which moments fall into times such as `mon_am`, `tue_eve` or `wed`, in local time."""
+    local = starts_at + np.timedelta64(round(hours_from_utc * 3600), "s")
+    day = local.astype("datetime64[D]")
+    weekday = (day.astype(np.int64) + 3) % 7  # 1 January 1970 was a Thursday
+    hour = (local - day) / np.timedelta64(1, "h")
+    inside = np.zeros(len(starts_at), dtype=bool)
+    for time in times:
+        name, _, part = time.partition("_")
+        low, high = DAY_PARTS[part] if part else (0, 24)
+        inside |= (weekday == DAY_NAMES.index(name)) & (hour >= low) & (hour < high)
+    return inside
+
+
+def _moments(values: Sequence[str | None], unit: str) -> Moments:
+    return np.array([value or "NaT" for value in values], dtype=f"datetime64[{unit}]")

@@ -120,12 +120,21 @@ class Head:
         own = np.einsum("nq,nqr,nr->n", effects, within, effects)
         return PairPosterior(border @ s.b + known, border @ self._b_factor, own)
 
-    def terms(self, ranking: Floats, effects: Floats, therapist: int) -> Floats:
-        """Exact parts of one pair's fit: each ranking column's share, then each therapist effect's; they sum to it."""
-        s = self.solution
-        columns = ranking * s.b[len(s.b) - len(ranking) :]
-        u = s.at_zero[therapist] - s.per_border[therapist] @ s.b if therapist >= 0 else np.zeros(len(effects))
-        return np.concatenate([columns, u * effects])
+    def terms(self, ranking: Floats, effects: Floats, therapist: Ints, which: int) -> tuple[Floats, Floats]:
+        """Parts of the fit of pair `which`, and their averages over all n pairs: ranking columns, then effects (q,).
+
+        On the link scale the parts sum exactly to the posterior mean of the fit.
+        """
+        b = self.solution.b[len(self.solution.b) - ranking.shape[1] :]
+        u = np.zeros((len(therapist), len(effects)))
+        if len(self._effects):
+            u = np.where((therapist >= 0)[:, None], self._effects[np.maximum(therapist, 0)], 0.0)
+        parts = np.column_stack([ranking * b, u * effects])
+        return parts[which], parts.mean(axis=0)
+
+    @cached_property
+    def _effects(self) -> Floats:
+        return self.solution.effects()
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Everything numeric, for one npz file."""

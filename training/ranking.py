@@ -1,0 +1,159 @@
+"""From fits to an order: gain, utility, ties, and whether the difference is worth anything.
+
+Gain is the fit less the mean fit of this client's eligible therapists. Utility is the weighted sum of the gains in
+units of each head's standard deviation. `low` and `high` are 80 % posterior intervals.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+from training.head import PairPosterior
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+WORTH = 0.05
+"""Smallest utility difference, in SD, that is worth anything to a client."""
+SURE = 0.80
+Z80 = 1.2815515655446004
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """How heads make a utility: weight and unit of each, and the correlation of their errors (heads x heads)."""
+
+    names: tuple[str, ...]
+    weight: Floats
+    sd: Floats
+    correlation: Floats
+
+    def among(self, present: Sequence[str]) -> "Weighing":
+        """The same for the heads that are present and count; weights rescale to the same total."""
+        keep = np.array([i for i, n in enumerate(self.names) if n in present and self.weight[i] > 0], dtype=np.int64)
+        if not len(keep):
+            raise ValueError("no head with a weight is present -> give one of the heads a weight")
+        weight = self.weight[keep] * (self.weight.sum() / self.weight[keep].sum())
+        names = tuple(self.names[i] for i in keep)
+        return Weighing(names, weight, self.sd[keep], self.correlation[np.ix_(keep, keep)])
+
+    @property
+    def share(self) -> Floats:
+        """Weights in utility units per unit of each head; they sum to 1 in SD units."""
+        shares: Floats = self.weight / self.weight.sum() / self.sd
+        return shares
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A mean with its 80 % interval, each of shape (n,)."""
+
+    mean: Floats
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def of(cls, mean: Floats, sd: Floats) -> "Gain":
+        return cls(mean, mean - Z80 * sd, mean + Z80 * sd)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Eligible therapists in order. Arrays are indexed by eligible position; `order` lists positions best first."""
+
+    order: Ints
+    utility: Gain
+    gains: Mapping[str, Gain]
+    tie_group: Ints
+    """1 for the first group; 0 for positions beyond the groups asked for."""
+    meaningful_difference: bool
+    chance_worth: float
+    """P(best - mean of the eligible > .05 SD)."""
+
+
+def utility(posteriors: Mapping[str, PairPosterior], weighing: Weighing) -> Floats:
+    """Utility of every pair, in SD: weighted gains, mean 0 over the eligible."""
+    heads = weighing.among(list(posteriors))
+    fits = np.array([posteriors[name].mean for name in heads.names])
+    gains = fits - fits.mean(axis=1, keepdims=True)
+    total: Floats = heads.share @ gains
+    return total
+
+
+def utility_sd(sds: Mapping[str, Floats], weighing: Weighing) -> Floats:
+    """SD of a utility difference from the SDs of the heads' differences, with the correlation of their errors."""
+    heads = weighing.among(list(sds))
+    scaled = heads.share[:, None] * np.array([sds[name] for name in heads.names])
+    variance = np.einsum("hn,hg,gn->n", scaled, heads.correlation, scaled)
+    return np.sqrt(np.maximum(variance, 0.0))
+
+
+def rank(
+    posteriors: Mapping[str, PairPosterior],
+    weighing: Weighing,
+    wait_days: Floats,
+    ids: Sequence[str],
+    groups_for: int | None = None,
+) -> Ranked:
+    """Orders n eligible therapists; `wait_days` (n,) may be NaN; tie groups are told apart for the first `groups_for`.
+
+    Within a group the posterior mean decides; without a meaningful difference the soonest slot does, then utility,
+    then the id.
+    """
+    names = np.array(ids)
+    total = utility(posteriors, weighing)
+    gain_sds = {name: posterior.gain_sd() for name, posterior in posteriors.items()}
+    spread = utility_sd(gain_sds, weighing)
+    best_first = np.lexsort((names, -total))
+    best = best_first[0]
+    chance = float(ndtr((total[best] - WORTH) / spread[best])) if spread[best] > 0 else float(total[best] > WORTH)
+    meaningful = chance >= SURE
+    waits = np.where(np.isnan(wait_days), np.inf, wait_days)
+    order = best_first if meaningful else np.lexsort((names, -total, waits))
+    gains = {n: Gain.of(p.mean - p.mean.mean(), gain_sds[n]) for n, p in posteriors.items()}
+    groups = (
+        tie_groups(posteriors, weighing, total, best_first, len(names) if groups_for is None else groups_for)
+        if meaningful
+        else np.ones(len(names), dtype=np.int64)
+    )
+    return Ranked(order, Gain.of(total, spread), gains, groups, meaningful, chance)
+
+
+def tie_groups(
+    posteriors: Mapping[str, PairPosterior], weighing: Weighing, total: Floats, best_first: Ints, first: int
+) -> Ints:
+    """Group 1 is everyone whom the best does not beat by .05 SD with probability .8; the next starts at the best left.
+
+    Groups are told apart until the `first` best positions have one; positions beyond stay 0.
+    """
+    group = np.zeros(len(total), dtype=np.int64)
+    number = 0
+    while (group[best_first[:first]] == 0).any():
+        number += 1
+        left = best_first[group[best_first] == 0]
+        chance = beats(posteriors, weighing, total, int(left[0]))
+        same = left[chance[left] < SURE]
+        group[same] = number
+        group[left[0]] = number
+    return group
+
+
+def beats(posteriors: Mapping[str, PairPosterior], weighing: Weighing, total: Floats, position: int) -> Floats:
+    """P(u_position - u > .05 SD) for every therapist."""
+    spread = utility_sd({name: p.difference_sd(position) for name, p in posteriors.items()}, weighing)
+    margin = total[position] - total - WORTH
+    with np.errstate(divide="ignore", invalid="ignore"):
+        chance: Floats = np.where(spread > 0, ndtr(margin / spread), (margin > 0).astype(np.float64))
+    return chance
+
+
+def difference(
+    posteriors: Mapping[str, PairPosterior], weighing: Weighing, total: Floats, of: int, to: int
+) -> tuple[float, float, float]:
+    """Utility of one therapist less that of another: mean and 80 % interval."""
+    spread = utility_sd({name: p.difference_sd(to) for name, p in posteriors.items()}, weighing)[of]
+    mean = float(total[of] - total[to])
+    return mean, mean - Z80 * float(spread), mean + Z80 * float(spread)

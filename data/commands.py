@@ -1,4 +1,4 @@
-"""`therapist-fit data`: simulate, import, check, describe."""
+"""`therapist-fit data`: simulate, import, check, describe, load."""
 
 import json
 import sys
@@ -82,6 +82,39 @@ def import_command(
     for dropped in report["columns_left_out"]:
         typer.echo(f"{dropped['file']}: left out {', '.join(dropped['columns'])}: {dropped['reason']}")
     typer.echo(f"{out}: no problems")
+
+
+@app.command("load")
+def load_command(
+    dataset: _Dataset,
+    database: Annotated[str | None, typer.Option("--database", help="Database URL; default: SQLite in var/.")] = None,
+    as_json: _Json = False,
+) -> None:
+    """Fill the service's directory from a dataset: one new version, whole or not at all.
+
+    Example: therapist-fit data load var/clinic
+    """
+    import datetime as dt
+
+    from data.checking import check
+    from data.database import open_database
+    from data.dataset import read
+    from data.errors import DataError
+    from data.loading import from_dataset, load
+
+    with _busy(f"loading {dataset}"):
+        problems = check(dataset)
+        if problems:
+            raise DataError(problems)
+        directory = from_dataset(read(dataset))
+        version = load(open_database(database), directory, dt.datetime.now(dt.UTC))
+    therapists = len(directory.entries["profile"])
+    if as_json:
+        facts = {"version": version, "therapists": therapists, "rules": list(directory.meta.rules)}
+        typer.echo(json.dumps(facts | {"source": directory.source}))
+        return
+    rules = ", ".join(directory.meta.rules) or "none"
+    typer.echo(f"directory version {version}: {therapists} therapists; hard rules it can answer: {rules}")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from data.dataset import RULES, Rule
+from data.manifest import RULES, Rule
 from data.errors import Problem, RequestError
 from data.tables import AGE_GROUPS
 from features.columns import Bools, Columns, Pairs

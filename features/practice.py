@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from data.dataset import Rule
+from data.manifest import Rule
 from features.columns import Bools, Codes, Columns, Ints
 
 Moments = npt.NDArray[np.datetime64]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.dataset import RULES
+from data.manifest import RULES
 from data.errors import RequestError
 from features.columns import Columns
 from features.eligibility import NEVER_RELAX, Judgement, age_groups_of, covers, judge, spoken

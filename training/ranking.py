@@ -88,7 +88,8 @@ def utility_sd(sds: Mapping[str, Floats], weighing: Weighing) -> Floats:
     heads = weighing.among(list(sds))
     scaled = heads.share[:, None] * np.array([sds[name] for name in heads.names])
     variance = np.einsum("hn,hg,gn->n", scaled, heads.correlation, scaled)
-    return np.sqrt(np.maximum(variance, 0.0))
+    sd: Floats = np.sqrt(np.maximum(variance, 0.0))
+    return sd
 
 
 def rank(

@@ -1,0 +1,165 @@
+"""A bundle on disk: a folder of plain files that computes the same tomorrow as it did in training, or is refused.
+
+manifest.json   what it is, what it learned from, how it was evaluated
+features.json   the feature set;  design.json  the columns of the fit
+heads/NAME.txt  LightGBM text;    heads/NAME.npz  the mixed fit;  heads/NAME.json  what the head is
+therapists.parquet  ids and track counts as known on `as_of`
+golden.json     made-up rows with the columns and scores they had in training
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from data.errors import BundleError
+from features.build import FeatureSet
+from features.columns import Pairs
+from training.bundle import FORMAT, Bundle, Manifest, Records
+from training.config import FitConfig
+from training.design import Design
+from training.head import Head, HeadInfo
+
+Floats = npt.NDArray[np.float64]
+
+TOLERANCE = 1e-9
+BESIDE = ("manifest.json", "audit.json")
+"""Files that the bundle's id does not cover."""
+
+
+def save(bundle: Bundle, folder: Path | str, golden: Mapping[str, Any]) -> Path:
+    """Writes the folder whole (into a neighbour, then renamed) and gives the bundle its id.
+
+    `golden` holds `clients` and `therapists` (columns of made-up rows) and the therapists' `ids`.
+    """
+    folder = Path(folder)
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    (part / "heads").mkdir(parents=True)
+    (part / "features.json").write_text(json.dumps(bundle.features.as_json(), indent=1))
+    (part / "design.json").write_text(json.dumps(bundle.design.as_json()))
+    for name, head in bundle.heads.items():
+        (part / "heads" / f"{name}.txt").write_text(head.trees)
+        arrays: dict[str, Any] = head.arrays()
+        np.savez(part / "heads" / f"{name}.npz", **arrays)
+        (part / "heads" / f"{name}.json").write_text(json.dumps(_info_json(head.info), indent=1))
+    pq.write_table(_records_table(bundle.records), part / "therapists.parquet")
+    (part / "golden.json").write_text(json.dumps({**golden, "computed": compute(bundle, golden)}))
+    manifest = bundle.manifest.model_copy(update={"bundle_id": digest(part)})
+    (part / "manifest.json").write_text(manifest.model_dump_json(indent=1))
+    if folder.exists():
+        shutil.rmtree(folder)
+    return part.rename(folder)
+
+
+def load(folder: Path | str) -> Bundle:
+    """The bundle in a folder. Raises BundleError if it is unreadable, was altered, or no longer computes the same."""
+    folder = Path(folder)
+    try:
+        bundle = _read(folder)
+        golden = json.loads((folder / "golden.json").read_text())
+    except (OSError, KeyError, ValueError, TypeError, ValidationError) as error:
+        raise BundleError(f"{folder}: not a readable bundle ({error}) -> train or export it again") from None
+    if bundle.manifest.bundle_id != digest(folder):
+        raise BundleError(f"{folder}: files were altered after training -> export the bundle again")
+    differing = differences(bundle, golden)
+    if differing:
+        raise BundleError(
+            f"{folder}: golden rows differ ({'; '.join(differing[:5])}): this program would not compute what the "
+            "model learned -> serve with the version that trained it, or train again"
+        )
+    return bundle
+
+
+def digest(folder: Path) -> str:
+    """Sixteen hex digits over every file but those beside the model."""
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name not in BESIDE:
+            found.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def differences(bundle: Bundle, golden: Mapping[str, Any]) -> list[str]:
+    """What the golden rows give today that they did not give in training; empty if nothing."""
+    now, then = compute(bundle, golden), golden["computed"]
+    names = [] if now["columns"] == then["columns"] else ["names of columns"]
+    return names + [name for name in then if name != "columns" and not _same(now.get(name), then[name])]
+
+
+def compute(bundle: Bundle, golden: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns of every golden pair; fit, variance and prognosis of every golden client."""
+    day = None if bundle.manifest.undated else bundle.manifest.as_of
+    size, ids = len(next(iter(golden["clients"].values()))), golden["ids"]
+    clients = bundle.clients(golden["clients"], size, day)
+    prepared = bundle.therapists(ids, golden["therapists"], day)
+    built = bundle.features.build(clients, prepared.columns, Pairs.all(size, len(ids)))
+    computed: dict[str, Any] = {"columns": list(bundle.features.columns), "built": _json_floats(built)}
+    for row in range(size):
+        client = clients.take(np.array([row]))
+        for name, fit in bundle.posteriors(client, prepared, np.arange(len(ids))).items():
+            computed[f"{name} fit of row {row}"] = fit.mean.tolist()
+            computed[f"{name} variance of row {row}"] = ((fit.loading**2).sum(axis=1) + fit.own).tolist()
+            computed[f"{name} prognosis of row {row}"] = [bundle.expected(bundle.heads[name], client)]
+    return computed
+
+
+def _read(folder: Path) -> Bundle:
+    manifest = Manifest.model_validate_json((folder / "manifest.json").read_text())
+    if manifest.format != FORMAT:
+        raise BundleError(f"{folder}: format {manifest.format}, this program reads {FORMAT} -> train again")
+    learned = [head["name"] for head in manifest.config["heads"] if head["name"] not in manifest.left_out]
+    return Bundle(
+        manifest,
+        FeatureSet.from_json(json.loads((folder / "features.json").read_text())),
+        Design.from_json(json.loads((folder / "design.json").read_text())),
+        {name: _read_head(folder / "heads", name) for name in learned},
+        _records(pq.read_table(folder / "therapists.parquet")),
+    )
+
+
+def _read_head(folder: Path, name: str) -> Head:
+    info = _info_of(json.loads((folder / f"{name}.json").read_text()))
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
+        return Head.from_arrays(info, (folder / f"{name}.txt").read_text(), dict(arrays))
+
+
+def _records_table(records: Records) -> pa.Table:
+    counts = {name: pa.array(values) for name, values in records.counts.items()}
+    days = pa.array(records.last_case_on.astype("datetime64[D]"))
+    return pa.table({"therapist_id": pa.array(records.ids, pa.string()), "last_case_on": days, **counts})
+
+
+def _records(table: pa.Table) -> Records:
+    counts = {name: table[name].to_numpy() for name in table.column_names[2:]}
+    days = table["last_case_on"].to_numpy().astype("datetime64[D]")
+    return Records(tuple(table["therapist_id"].to_pylist()), days, counts)
+
+
+def _same(now: Any, then: Any) -> bool:
+    a, b = np.array(now, dtype=np.float64), np.array(then, dtype=np.float64)
+    return a.shape == b.shape and bool(np.allclose(a, b, rtol=TOLERANCE, atol=1e-12, equal_nan=True))
+
+
+def _json_floats(values: Floats) -> list[Any]:
+    cells = values.astype(object)
+    cells[np.isnan(values)] = None
+    kept: list[Any] = cells.tolist()
+    return kept
+
+
+def _info_json(info: HeadInfo) -> dict[str, Any]:
+    return {**asdict(info), "parts": info.parts.model_dump()}
+
+
+def _info_of(values: dict[str, Any]) -> HeadInfo:
+    return HeadInfo(**{**values, "parts": FitConfig(**values["parts"]), "landmark": tuple(values["landmark"])})

@@ -1,5 +1,6 @@
 """The two sides of a match as the hard rules see them: what a practice has on record, and what one client asks."""
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
@@ -14,6 +15,8 @@ Moments = npt.NDArray[np.datetime64]
 
 DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY_PARTS = {"am": (0, 12), "pm": (12, 17), "eve": (17, 24)}
+TIMES = (*DAY_NAMES, *(f"{day}_{part}" for day in DAY_NAMES for part in DAY_PARTS))
+"""Values that a wish about time may have."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +48,20 @@ class Slots:
 
     therapist: Ints
     starts_at: Moments
+    local: Moments
+    """The same times as a clock on the wall shows them: wishes such as `mon_am` are meant so."""
     modality: Codes
     free: Bools
 
     @classmethod
-    def of(cls, therapist: Sequence[int], rows: Sequence[Mapping[str, str | None]]) -> Self:
+    def of(cls, therapist: Sequence[int], rows: Sequence[Mapping[str, str | None]], zone: dt.tzinfo = dt.UTC) -> Self:
         """From rows of the slots table (times as ISO text in UTC, ending in Z) and the directory row of each."""
         starts_at = _moments([str(row["starts_at"]).removesuffix("Z") for row in rows], "s")
         in_order = np.argsort(starts_at, kind="stable")
         return cls(
             np.array(therapist, dtype=np.int64)[in_order],
             starts_at[in_order],
+            _on_the_wall(starts_at[in_order], zone),
             Codes.of([row.get("modality") for row in rows]).take(in_order),
             np.array([(row.get("status") or "free") == "free" for row in rows], dtype=bool)[in_order],
         )
@@ -75,7 +81,7 @@ class Practice:
 
 @dataclass(frozen=True)
 class Ask:
-    """One client's side. `hours_from_utc` turns slot times into the local time in which wishes are given."""
+    """One client's side."""
 
     client: Columns
     day: np.datetime64
@@ -84,7 +90,6 @@ class Ask:
     """First and last moment wanted, UTC."""
     conflicts: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """Rows of therapists who must not be considered: a former therapist, a relative."""
-    hours_from_utc: float = 0.0
 
 
 def known(client: Columns, name: str) -> bool:
@@ -121,23 +126,28 @@ def at_wanted_times(slots: Slots, ask: Ask, bookable: Bools) -> Bools:
     """Those of the bookable slots that fall into the times that must, or must not, be."""
     for strength in ("must", "must_not"):
         if known(ask.client, f"{strength}.time"):
-            at = in_times(slots.starts_at, the_words(ask.client, f"{strength}.time"), ask.hours_from_utc)
+            at = in_times(slots.local, the_words(ask.client, f"{strength}.time"))
             bookable = bookable & (at if strength == "must" else ~at)
     return bookable
 
 
-def in_times(starts_at: Moments, times: list[str], hours_from_utc: float) -> Bools:
-    """Which moments fall into times such as `mon_am`, `tue_eve` or `wed`, in local time."""
-    local = starts_at + np.timedelta64(round(hours_from_utc * 3600), "s")
+def in_times(local: Moments, times: list[str]) -> Bools:
+    """Which moments of local time fall into times such as `mon_am`, `tue_eve` or `wed`."""
     day = local.astype("datetime64[D]")
     weekday = (day.astype(np.int64) + 3) % 7  # 1 January 1970 was a Thursday
     hour = (local - day) / np.timedelta64(1, "h")
-    inside = np.zeros(len(starts_at), dtype=bool)
+    inside = np.zeros(len(local), dtype=bool)
     for time in times:
         name, _, part = time.partition("_")
         low, high = DAY_PARTS[part] if part else (0, 24)
         inside |= (weekday == DAY_NAMES.index(name)) & (hour >= low) & (hour < high)
     return inside
+
+
+def _on_the_wall(utc: Moments, zone: dt.tzinfo) -> Moments:
+    distinct, place = np.unique(utc, return_inverse=True)
+    clock = [moment.replace(tzinfo=dt.UTC).astimezone(zone).replace(tzinfo=None) for moment in distinct.tolist()]
+    return np.array(clock, dtype="datetime64[s]")[place]
 
 
 def _moments(values: Sequence[str | None], unit: str) -> Moments:

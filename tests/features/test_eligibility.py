@@ -1,6 +1,7 @@
 """The hard rules against a slow loop that anyone can read, and each rule on a case with an obvious answer."""
 
 import datetime as dt
+import zoneinfo
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.manifest import RULES
 from data.errors import RequestError
+from data.manifest import RULES
 from features.columns import Columns
 from features.eligibility import NEVER_RELAX, Judgement, age_groups_of, covers, judge, spoken
 from features.practice import Ask, Licences, Practice, Slots, in_times
@@ -427,8 +428,10 @@ def test_languages_are_compared_as_they_are_spoken() -> None:
     assert verdict({"languages": ["en-GB"]}, {"languages": ["en-US"]}).eligible[0]
 
 
-def test_times_are_judged_in_local_time() -> None:
-    moment = np.array(["2026-03-02T11:30:00"], dtype="datetime64[s]")
-    assert in_times(moment, ["mon_am"], 0.0).tolist() == [True]
-    assert in_times(moment, ["mon_am"], 1.0).tolist() == [False]
-    assert in_times(moment, ["tue"], 13.0).tolist() == [True]
+def test_times_are_judged_by_the_clock_on_the_wall() -> None:
+    row = {"starts_at": "2026-03-02T20:30:00Z", "modality": "video", "status": "free"}
+    summer = {**row, "starts_at": "2026-07-06T19:30:00Z"}
+    slots = Slots.of([0, 0], [summer, row], zoneinfo.ZoneInfo("America/Los_Angeles"))
+    assert slots.local.tolist() == [dt.datetime(2026, 3, 2, 12, 30), dt.datetime(2026, 7, 6, 12, 30)]
+    assert in_times(slots.local, ["mon_pm"]).tolist() == [True, True]
+    assert in_times(slots.local, ["mon_am", "tue"]).tolist() == [False, False]

@@ -161,7 +161,7 @@ class Bundle:
         return found
 
     def part_names(self, head: Head) -> list[str]:
-        """Names of the parts of a fit: ranking columns, then `effect.therapist`, `effect.severity`, `effect.strength.x`."""
+        """Names of the parts of a fit: ranking columns, then `effect.therapist`, `effect.strength.anxiety`, ..."""
         columns = self.design.names[self.design.ranking] if head.info.parts.columns else ()
         return [*columns, *(f"effect.{self.design.effects[i]}" for i in used_effects(self.design, head.info.parts))]
 

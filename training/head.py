@@ -120,6 +120,14 @@ class Head:
         own = np.einsum("nq,nqr,nr->n", effects, within, effects)
         return PairPosterior(border @ s.b + known, border @ self._b_factor, own)
 
+    def mean(self, ranking: Floats, effects: Floats, therapist: Ints) -> Floats:
+        """Posterior mean of the fit of pairs, as `posterior` gives it, where no variance is needed."""
+        fixed: Floats = ranking @ self.solution.b[len(self.solution.b) - ranking.shape[1] :]
+        if not len(self._effects):
+            return fixed
+        own = np.einsum("nq,nq->n", self._effects[np.maximum(therapist, 0)], effects)
+        return fixed + np.where(therapist >= 0, own, 0.0)
+
     def terms(self, ranking: Floats, effects: Floats, therapist: Ints, which: int) -> tuple[Floats, Floats]:
         """Parts of the fit of pair `which`, and their averages over all n pairs: ranking columns, then effects (q,).
 

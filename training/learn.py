@@ -59,22 +59,30 @@ class Learned:
     """Rows of the material that had a target."""
     target: Floats
     weight: Floats
-    crossed: Floats
-    """Cross-fitted prognosis of those rows, on the link scale."""
+    first: Prognosis
+    """The prognosis before any fit was taken into account: that of the baselines."""
     border: Floats
 
     def residual(self) -> Floats:
         """Target less prognosis and fixed part, on the target's scale (probabilities for binary heads)."""
         expected = self.border @ self.head.solution.b
         if self.head.info.kind == "binary":
-            expected = _sigmoid(expected)
+            expected = sigmoid(expected)
         return self.target - expected
 
 
 def learn_head(
-    head: HeadConfig, material: Material, target: Target, config: TrainConfig, parts: FitConfig
+    head: HeadConfig,
+    material: Material,
+    target: Target,
+    config: TrainConfig,
+    parts: FitConfig,
+    given: Prognosis | None = None,
 ) -> Learned | str:
-    """The learned head, or the reason why it is left out (too few labels, or only one class)."""
+    """The learned head, or the reason why it is left out (too few labels, or only one class).
+
+    With a `given` prognosis only the fit is learned: baselines share the prognosis they are compared on.
+    """
     rows = np.flatnonzero(target.known)
     y = target.value[rows]
     if len(rows) < FEWEST_ROWS:
@@ -86,7 +94,7 @@ def learn_head(
     scaler = Scaler.learn(tuple(map(str, target.landmark.columns)), extra)
     extra = extra[:, scaler.keep]
     work = _Work(head, material, rows, y, weight, extra, scaler, config, parts)
-    return work.learn()
+    return work.learn(given)
 
 
 def observation_weights(target: Target, client_block: Floats) -> Floats:
@@ -119,18 +127,20 @@ class _Work:
     config: TrainConfig
     parts: FitConfig
 
-    def learn(self) -> Learned:
+    def learn(self, given: Prognosis | None) -> Learned:
         ranking = self.material.ranking[self.rows] if self.parts.columns else np.zeros((len(self.rows), 0))
         effects = self.material.effects[self.rows][:, used_effects(self.material.design, self.parts)]
-        pair_fit = np.zeros(len(self.rows))
-        for refit in range(self.config.prognosis.refits + 1):
-            found = self._prognosis(pair_fit)
-            border = np.column_stack([self._client_part(found.crossed), ranking])
-            solution = self._solve(border, effects, found)
+        first = found = given or self._prognosis(np.zeros(len(self.rows)))
+        border, solution = self._fit(ranking, effects, found)
+        for _ in range(self.config.prognosis.refits if found.trees and given is None else 0):
             pair_fit = ranking @ solution.b[border.shape[1] - ranking.shape[1] :] + self._own(solution, effects)
-            if not found.trees or refit == self.config.prognosis.refits:
-                break
-        return Learned(self._head(found, solution), self.rows, self.y, self.weight, found.crossed, border)
+            found = self._prognosis(pair_fit)
+            border, solution = self._fit(ranking, effects, found)
+        return Learned(self._head(found, solution), self.rows, self.y, self.weight, first, border)
+
+    def _fit(self, ranking: Floats, effects: Floats, found: Prognosis) -> tuple[Floats, Solution]:
+        border = np.column_stack([self._client_part(found.crossed), ranking])
+        return border, self._solve(border, effects, found)
 
     def _prognosis(self, pair_fit: Floats) -> Prognosis:
         x = np.column_stack([self.material.blocks["client"][self.rows], self.extra])
@@ -154,7 +164,7 @@ class _Work:
             return fit(self._sums(border, effects, self.y, self.weight), shape)
         linear, solution = found.crossed, None
         for _ in range(ROUNDS_OF_WORK):
-            chance = _sigmoid(linear)
+            chance = sigmoid(linear)
             slope = np.maximum(chance * (1 - chance), 1e-4)
             response = linear + (self.y - chance) / slope
             theta = None if solution is None else solution.theta
@@ -186,6 +196,6 @@ class _Work:
         return Head(info, found.trees, found.constant, self.scaler.mean, self.scaler.sd, solution)
 
 
-def _sigmoid(x: Floats) -> Floats:
+def sigmoid(x: Floats) -> Floats:
     values: Floats = 1 / (1 + np.exp(-np.clip(x, -30, 30)))
     return values

@@ -1,0 +1,74 @@
+"""Gathers what heads learn from: feature rows of past matches, each as known on its own day."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from data.history import History
+from features.build import FEWEST_ROWS, FeatureSet
+from features.columns import Columns, Floats, Pairs
+from features.rows import Ranges, from_history, known_codes
+from training.choosing import Chosen
+from training.config import TrainConfig
+from training.design import learn_design
+from training.learn import Material
+from training.split import folds
+
+
+def severity_ranges(config: TrainConfig, history: History) -> Ranges:
+    """Range of each instrument that makes up severity: those of the outcome."""
+    known = history.manifest.instruments()
+    names = [name for name in config.outcome.instruments if name in known]
+    return {f"{name}.0": (known[name].low, known[name].high) for name in names}
+
+
+def main_problems(history: History, episodes: pd.DataFrame) -> tuple[str, ...]:
+    """Main problems that enough of the episodes have, so that strengths in them can be learned."""
+    clients = history.as_of_each(np.full(len(episodes), "NaT", "datetime64[D]")).clients(episodes["client_id"])
+    rows = Columns.of(clients[["problems"]], {"problems": "codes"}, len(clients))
+    return tuple(known_codes(rows.set("problems").first_codes(), FEWEST_ROWS))
+
+
+def gather(history: History, episodes: pd.DataFrame, chosen: Chosen, config: TrainConfig) -> Material:
+    """Feature rows of the episodes, the columns they make, and the design that standardises them."""
+    problems = main_problems(history, episodes)
+    clients, therapists = from_history(history, episodes, severity_ranges(config, history), problems)
+    features = FeatureSet.learn(clients, therapists, chosen.names, chosen.declared)
+    blocks = build_blocks(features, clients, therapists)
+    design = learn_design(features, clients, blocks, config.fit.slope, problems)
+    codes, ids = episodes["therapist_id"].factorize(sort=True)
+    return Material(
+        episodes=episodes,
+        features=features,
+        design=design,
+        clients=clients,
+        blocks=blocks,
+        effects=design.effect_columns(clients),
+        therapist=codes.astype(np.int64),
+        therapist_ids=tuple(map(str, ids)),
+        fold=folds(episodes["client_id"], config.prognosis.folds, config.seed),
+    )
+
+
+def build_blocks(features: FeatureSet, clients: Columns, therapists: Columns) -> dict[str, Floats]:
+    """Feature columns of row i of one table with row i of the other, by part."""
+    return {
+        "client": features.build_rows("client", clients),
+        "therapist": features.build_rows("therapist", therapists),
+        "pair": features.build_pairs(clients, therapists, Pairs.each(clients.size)),
+    }
+
+
+def made_up_rows(table: pd.DataFrame, columns: Sequence[str], count: int, seed: int) -> dict[str, list[object]]:
+    """Rows no one has: each column drawn on its own, so that a golden row is nobody's."""
+    rng = np.random.default_rng(seed)
+    rows: dict[str, list[object]] = {}
+    for name in columns:
+        drawn = table[name].iloc[rng.integers(0, len(table), count)]
+        rows[name] = [None if pd.isna(cell) else _plain(cell) for cell in drawn]
+    return rows
+
+
+def _plain(cell: object) -> object:
+    return cell.item() if isinstance(cell, np.generic) else cell

@@ -1,0 +1,198 @@
+"""A training run: from a dataset to an evaluated bundle on disk."""
+
+import datetime as dt
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from data.consent import for_learning
+from data.dataset import Dataset
+from data.errors import DataError, Problem
+from data.history import History
+from features.policy import Policy
+from features.rows import track_counts
+from features.track import CASES_WITH
+from training.bundle import Bundle, Manifest, Records
+from training.choosing import Chosen, choose
+from training.config import TrainConfig
+from training.learn import Learned, Material, learn_head
+from training.material import gather, made_up_rows, main_problems, severity_ranges
+from training.split import Blocks, blocks
+from training.storage import save
+from training.targets import intake_sds, learnable, target
+from training.trial import cut, evaluate, learn_before
+
+Floats = npt.NDArray[np.float64]
+Say = Callable[[str], None]
+
+FEWEST_EPISODES = 100
+GOLDEN_CLIENTS, GOLDEN_THERAPISTS = 3, 8
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run leaves behind."""
+
+    folder: Path
+    bundle: Bundle
+    learned: dict[str, Learned]
+    material: Material
+
+
+def steps(config: TrainConfig) -> int:
+    """How often `train` says what it is doing."""
+    return 2 * len(config.heads) + 4
+
+
+def train(dataset: Dataset, config: TrainConfig, folder: Path | str, say: Say = lambda _: None) -> Trained:
+    """Learns, evaluates and writes a bundle to `folder`.
+
+    A run learns twice: from what was known before the test block (that is evaluated), and from everything known (that
+    is served). Raises ConfigError for features that must not be used, DataError where too little is left to learn from.
+    """
+    policy = Policy.read()
+    chosen = choose(config, dataset, policy)
+    history = History(for_learning(dataset))
+    day = None if history.manifest.undated else history.manifest.as_of
+    snapshot = history.as_of(day)
+    say("reading what was known when")
+    episodes = learnable(snapshot, config.split.wait_weeks)
+    _enough(episodes, dataset, config)
+    parts = blocks(episodes, config.split, config.seed)
+    evaluation = _evaluated(history, config, chosen, parts, episodes, say)
+    material = gather(history, episodes, chosen, config)
+    sds = intake_sds(snapshot, config.outcome.instruments)
+    learned: dict[str, Learned] = {}
+    left_out: dict[str, str] = {}
+    for head in config.heads:
+        say(f"final: {head.name}")
+        found = learn_head(head, material, target(head, snapshot, episodes, config.outcome, sds), config, config.fit)
+        if isinstance(found, str):
+            left_out[head.name] = found
+        else:
+            learned[head.name] = found
+    if not any(one.head.info.weight > 0 for one in learned.values()):
+        reasons = [Problem(f"head {name}", "left out", reason, "give more data") for name, reason in left_out.items()]
+        raise DataError(reasons or [Problem("heads", "none", "at least one must have a weight", "add one")])
+    say("writing the bundle")
+    manifest = _manifest(dataset, config, policy, history, sds, learned, left_out, evaluation)
+    records = _records(history, material, main_problems(history, episodes))
+    bundle = Bundle(manifest, material.features, material.design, {n: one.head for n, one in learned.items()}, records)
+    written = save(bundle, folder, _golden(dataset, history, material, config))
+    return Trained(written, bundle, learned, material)
+
+
+def _enough(episodes: pd.DataFrame, dataset: Dataset, config: TrainConfig) -> None:
+    if len(episodes) >= FEWEST_EPISODES:
+        return
+    rule = f"at least {FEWEST_EPISODES} matched episodes, {config.split.wait_weeks} weeks old or more, are needed"
+    raise DataError(
+        [Problem(dataset.manifest.name, f"{len(episodes)} episodes", rule, "collect more, or look at as_of")]
+    )
+
+
+def _evaluated(
+    history: History, config: TrainConfig, chosen: Chosen, parts: Blocks, episodes: pd.DataFrame, say: Say
+) -> dict[str, Any]:
+    snapshot, earlier = cut(history, config, parts, episodes)
+    if len(earlier) < FEWEST_EPISODES:
+        say("test: too little before the test block")
+        return {"note": f"not evaluated: {len(earlier)} episodes before the test block, {FEWEST_EPISODES} are needed"}
+    trial = learn_before(history, config, chosen, snapshot, earlier, say)
+    return evaluate(history, config, trial, parts, episodes, say)
+
+
+def _manifest(
+    dataset: Dataset,
+    config: TrainConfig,
+    policy: Policy,
+    history: History,
+    sds: dict[str, float],
+    learned: dict[str, Learned],
+    left_out: dict[str, str],
+    evaluation: dict[str, Any],
+) -> Manifest:
+    said = dataset.manifest
+    return Manifest(
+        name=config.name,
+        created_at=dt.datetime.now(dt.UTC),
+        dataset=said.name,
+        data_hash=dataset.fingerprint(),
+        synthetic=said.synthetic,
+        as_of=said.as_of,
+        undated=said.undated,
+        notes=said.notes,
+        rules=said.rules,
+        config=config.model_dump(mode="json"),
+        policy_hash=policy.hash(),
+        severity_of=dict(severity_ranges(config, history)),
+        intake_sds=sds,
+        correlation=_correlation(list(learned.values())),
+        left_out=left_out,
+        kinds={
+            table: {
+                name: column.kind for name, column in said.column.get(table, {}).items() if column.known == "before"
+            }
+            for table in ("clients", "therapists")
+        },
+        proven=_proven(evaluation),
+        served_on_everything=True,
+        evaluation=evaluation,
+        versions={"python": platform.python_version()}
+        | {name: version(name) for name in ("therapist-fit", "lightgbm", "numpy", "scipy", "pandas")},
+    )
+
+
+def _proven(evaluation: dict[str, Any]) -> bool:
+    """Whether the gain over next-available was shown, forward in time, with the lower end of its interval above 0."""
+    gains = evaluation.get("utility", {}).get("over_next_available")
+    return bool(gains) and bool(evaluation["forward"]) and gains["model"]["gain"]["low"] > 0
+
+
+def _correlation(learned: list[Learned]) -> tuple[tuple[float, ...], ...]:
+    """Correlation of the heads' residuals over the rows that any two share; 0 where too few do."""
+    matrix = np.eye(len(learned))
+    for i, one in enumerate(learned):
+        for j, other in enumerate(learned[:i]):
+            _, mine, theirs = np.intersect1d(one.rows, other.rows, return_indices=True)
+            if len(mine) >= 30:
+                matrix[i, j] = matrix[j, i] = np.corrcoef(one.residual()[mine], other.residual()[theirs])[0, 1]
+    values, vectors = np.linalg.eigh(np.nan_to_num(matrix))
+    positive = (vectors * np.maximum(values, 1e-6)) @ vectors.T
+    scale = 1 / np.sqrt(np.diag(positive))
+    return tuple(tuple(map(float, row)) for row in positive * scale[:, None] * scale)
+
+
+def _records(history: History, material: Material, problems: tuple[str, ...]) -> Records:
+    """Track counts at the end of the history: the day after `as_of`, so that its own matches count."""
+    ids = pd.Series(material.therapist_ids, dtype="str")
+    as_of = np.datetime64("NaT" if history.manifest.undated else history.manifest.as_of, "D")
+    days = np.full(len(ids), as_of + np.timedelta64(1, "D"))
+    counts = track_counts(history.as_of_each(days), ids, problems)
+    ago = counts.pop("days_since_last_case")
+    last = np.where(np.isnan(ago), np.datetime64("NaT"), days - np.nan_to_num(ago).astype("timedelta64[D]"))
+    kept = {name: values for name, values in counts.items() if name == "cases" or name.startswith(CASES_WITH)}
+    return Records(material.therapist_ids, last.astype("datetime64[D]"), kept)
+
+
+def _golden(dataset: Dataset, history: History, material: Material, config: TrainConfig) -> dict[str, Any]:
+    days = np.full(len(material.episodes), "NaT", "datetime64[D]")
+    known = history.as_of_each(days)
+    clients = known.clients(material.episodes["client_id"]).join(known.intake(material.episodes["episode_id"]))
+    skip = ("client_id", "disability", "sexual_orientation", "data_use")
+    client_columns = [name for name in clients.columns if name not in skip]
+    contract = dataset.contract("therapists")
+    therapist_columns = [c.name for c in contract.columns if c.kind not in ("id", "date", "text") and c.name != "npi"]
+    ids = [*material.therapist_ids[: GOLDEN_THERAPISTS - 1], "never-seen-0"]
+    return {
+        "clients": made_up_rows(clients, client_columns, GOLDEN_CLIENTS, config.seed),
+        "therapists": made_up_rows(dataset["therapists"], therapist_columns, len(ids), config.seed + 1),
+        "ids": ids,
+    }

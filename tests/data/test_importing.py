@@ -109,6 +109,13 @@ def test_lists_are_split_mapped_and_joined(tmp_path: Path):
     assert got.isna().iloc[1]
 
 
+def test_an_element_mapped_to_the_empty_text_leaves_the_list(tmp_path: Path):
+    columns = 'problems = { from = "needs", separator = ";", values = { a = "sleep", b = "", c = "trauma" } }\n'
+    got = clients(tmp_path, columns, "no,staff,needs\n1,t1,a;b;c\n2,t1,b\n")["problems"]
+    assert got.iloc[0] == "sleep|trauma"
+    assert got.isna().iloc[1]
+
+
 def test_units_are_converted_and_values_clipped(tmp_path: Path):
     columns = 'expectancy = { from = "percent", scale = 0.01, clip = [0, 1] }\n'
     got = clients(tmp_path, columns, "no,staff,percent\n1,t1,25\n2,t1,140\n3,t1,\n")["expectancy"]

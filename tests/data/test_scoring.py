@@ -174,6 +174,11 @@ def test_change_is_recovered_improved_unchanged_or_deteriorated():
     assert found.tolist() == ["recovered", "improved", "unchanged", "improved", "deteriorated", None]
 
 
+def test_leaving_the_clinical_range_by_less_than_the_reliable_change_is_no_recovery():
+    assert scoring.clinically_significant(PHQ9, [11, 15], [9, 9]).tolist() == [False, True]
+    assert scoring.change_category(PHQ9, [11], [9]).tolist() == ["unchanged"]
+
+
 @given(st.lists(st.tuples(st.integers(0, 27), st.integers(0, 27)), min_size=1))
 def test_nobody_improves_and_deteriorates_at_once_and_swapping_the_ends_swaps_the_two(pairs: list[tuple[int, int]]):
     first, last = np.array(pairs, dtype=float).T

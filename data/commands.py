@@ -4,6 +4,8 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -127,3 +129,7 @@ def _busy(what: str) -> Iterator[None]:
 
     with Console(stderr=True).status(what):
         yield
+
+
+if find_spec("data.synthetic.commands"):  # the room of the synthetic clinic brings its own command
+    app.command("simulate")(import_module("data.synthetic.commands").simulate)

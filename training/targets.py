@@ -135,14 +135,14 @@ def early_dropout(episodes: pd.DataFrame) -> Floats:
 
 def score_at(measures: pd.DataFrame, episodes: pd.DataFrame, instrument: str, session: int) -> Floats:
     """The total of one instrument at one session."""
-    totals = _totals(measures)
+    totals = _totals_of_any_rater(measures)
     mine = totals[(totals["instrument"] == instrument) & (totals["session"] == session)]
     values: Floats = mine.set_index("episode_id")["value"].reindex(episodes["episode_id"]).to_numpy(dtype=np.float64)
     return values
 
 
 def _landmark(snapshot: Snapshot, episodes: pd.DataFrame, latest: int) -> pd.DataFrame:
-    totals = _totals(snapshot.measures())
+    totals = _totals_of_any_rater(snapshot.measures())
     seen = totals[(totals["session"] >= 1) & (totals["session"] <= latest)]
     name = "landmark." + seen["instrument"] + "@" + seen["session"].astype("str")
     wide = seen.assign(column=name).pivot(index="episode_id", columns="column", values="value")
@@ -150,7 +150,16 @@ def _landmark(snapshot: Snapshot, episodes: pd.DataFrame, latest: int) -> pd.Dat
 
 
 def _totals(measures: pd.DataFrame) -> pd.DataFrame:
+    """Totals as the client rated them."""
     return measures[(measures["item"] == "0") & (measures["rater"] == "client")]
+
+
+def _totals_of_any_rater(measures: pd.DataFrame) -> pd.DataFrame:
+    """One total for each episode, session and instrument: the client's, else an observer's, else the therapist's."""
+    totals = measures[measures["item"] == "0"]
+    order = totals["rater"].map({"client": 0, "observer": 1, "therapist": 2})
+    first = totals.assign(order=order).sort_values("order", kind="stable")
+    return first.drop_duplicates(["episode_id", "session", "instrument"])
 
 
 def _started(snapshot: Snapshot, episodes: pd.DataFrame) -> npt.NDArray[np.bool_]:

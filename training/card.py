@@ -1,0 +1,80 @@
+"""The model card: what a bundle is, in words that stand without the program."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from training.bundle import Bundle, Manifest
+
+NOT_FOR = (
+    "It does not diagnose, does not decide how urgent anyone is, does not choose a treatment, and does not judge "
+    "therapists. A predicted outcome never decides who is seen."
+)
+
+
+def model_card(manifest: Manifest, bundle: Bundle) -> str:
+    """The card in Markdown."""
+    return "\n".join(_lines(manifest, bundle)) + "\n"
+
+
+def _lines(manifest: Manifest, bundle: Bundle) -> Iterator[str]:
+    yield f"# {manifest.name}"
+    yield ""
+    if manifest.synthetic:
+        yield "**Learned from synthetic data: invented people. No figure here says anything about real therapy.**"
+        yield ""
+    yield "Supports allocation among therapists whom a client can really see. " + NOT_FOR
+    yield ""
+    yield f"- data: {manifest.dataset} (hash {manifest.data_hash}), as of {manifest.as_of or 'no date'}"
+    yield f"- feature policy: {manifest.policy_hash}; features: {len(bundle.features.words)}"
+    yield f"- hard rules the data can answer: {', '.join(manifest.rules) or 'none'}"
+    yield f"- {_tested(manifest)}"
+    for name, reason in manifest.left_out.items():
+        yield f"- head {name} was left out: {reason}"
+    yield ""
+    yield "| head | learns from | rows | weight | R2 | over patient-only | over therapist-mean | rank validity |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for name, head in bundle.heads.items():
+        yield _row(name, head.info.source, head.info.rows, head.info.weight, manifest.evaluation)
+    yield ""
+    yield from _gain(manifest.evaluation)
+    yield "## Limits"
+    yield ""
+    yield "- Associations in routine data. A gain rests on there being no unmeasured difference between clients sent"
+    yield "  to different therapists."
+    yield "- Therapist effects are small: for many clients no therapist is meaningfully better than the next free one."
+    yield "- Therapists with few cases are predicted from their profile, with wide intervals."
+
+
+def _tested(manifest: Manifest) -> str:
+    if "heads" not in manifest.evaluation:
+        return str(manifest.evaluation.get("note", "not evaluated"))
+    if not manifest.evaluation["forward"]:
+        return "not tested forward in time: the data have no dates; tested on clients held out"
+    count, start = manifest.evaluation["test_episodes"], manifest.evaluation["test_from"]
+    return f"tested forward in time, on {count} episodes from {start}"
+
+
+def _row(name: str, source: str, rows: int, weight: float, evaluation: Mapping[str, Any]) -> str:
+    tested = evaluation.get("heads", {}).get(name, {})
+    if "r2" not in tested:
+        return f"| {name} | {source} | {rows} | {weight} | not tested | | | |"
+    cells = " | ".join(
+        _figure(tested[key]) for key in ("r2_over_patient_only", "r2_over_therapist_mean", "rank_validity")
+    )
+    return f"| {name} | {source} | {rows} | {weight} | {tested['r2']['model']:.3f} | {cells} |"
+
+
+def _gain(evaluation: Mapping[str, Any]) -> Iterator[str]:
+    gains = evaluation.get("utility", {}).get("over_next_available")
+    if not gains:
+        return
+    yield "## Gain over the next available therapist"
+    yield ""
+    yield f"- this model: {_figure(gains['model']['gain'])} SD of utility (it claims {gains['model']['claimed']:.3f})"
+    yield f"- a shrunken therapist mean: {_figure(gains['therapist_mean']['gain'])} SD"
+    yield "- the prognosis alone: 0, for it expects the same of every therapist"
+    yield ""
+
+
+def _figure(figure: Mapping[str, float]) -> str:
+    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"

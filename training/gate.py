@@ -1,0 +1,55 @@
+"""The gate: what must hold before a bundle is served to anyone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from data.errors import Problem
+from features.policy import Policy
+from training.bundle import Bundle
+
+LEAST_R2_DIFFERENCE = -0.005
+LEAST_RANK_VALIDITY = -0.02
+
+
+def unmet(bundle: Bundle, policy: Policy) -> list[Problem]:
+    """Every condition of the gate that the bundle does not meet, in words; empty when it may be served."""
+    manifest = bundle.manifest
+    where = f"bundle {manifest.bundle_id}"
+    problems = policy.refused(sorted(bundle.features.words))
+    if manifest.policy_hash != policy.hash():
+        step = "train again under today's policy"
+        problems.append(Problem(where, manifest.policy_hash, f"the feature policy is now {policy.hash()}", step))
+    if not bundle.servable:
+        rule = "a head looks at measures taken after the match (landmark): for analysis only"
+        problems.append(Problem(where, "landmark", rule, "train without the landmark"))
+    if "heads" not in manifest.evaluation:
+        problems.append(
+            Problem(where, manifest.evaluation.get("note", "no evaluation"), "a test is required", "add data")
+        )
+        return problems
+    if not manifest.evaluation["forward"]:
+        rule = "the data have no dates, so it was not tested forward in time"
+        problems.append(Problem(where, "undated", rule, "for analysis only; bring dated data"))
+    for name, head in manifest.evaluation["heads"].items():
+        problems += _head_problems(name, head)
+    return problems
+
+
+def _head_problems(name: str, head: Mapping[str, Any]) -> list[Problem]:
+    if "r2" not in head:
+        return [Problem(f"head {name}", head["note"], "every head is tested", "take the head out, or bring more data")]
+    limits = {
+        "r2_over_patient_only": (LEAST_R2_DIFFERENCE, "R2 difference to patient-only"),
+        "r2_over_therapist_mean": (LEAST_R2_DIFFERENCE, "R2 difference to therapist-mean"),
+        "rank_validity": (LEAST_RANK_VALIDITY, "rank validity"),
+    }
+    return [
+        Problem(
+            f"head {name}",
+            f"{words}: lower 95 % bound {head[key]['low']:.4f}",
+            f"must be above {least}",
+            "bring more data, or leave the head out",
+        )
+        for key, (least, words) in limits.items()
+        if not head[key]["low"] > least
+    ]

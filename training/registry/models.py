@@ -1,0 +1,130 @@
+"""Registered bundles: what there is, which one is served, and who decided so."""
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from data.database import open_database
+from data.decisions import Decision, append_decision
+from data.errors import GateError, NotFoundError, Problem
+from features.policy import Policy
+from training.bundle import Bundle
+from training.gate import unmet
+from training.registry.store import MODEL, connect
+from training.storage import load
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+DEMO = "demo"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered bundle."""
+
+    version: str
+    bundle_id: str
+    run_id: str
+    dataset: str
+    aliases: tuple[str, ...]
+    created_at_ms: int
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A bundle that is now served, and what the gate had against it (only a demonstration may have anything)."""
+
+    version: str
+    bundle_id: str
+    decision_id: str
+    waived: list[Problem]
+
+
+def versions() -> list[Version]:
+    """All registered bundles, newest first."""
+    client = connect()
+    try:
+        aliases = client.get_registered_model(MODEL).aliases
+    except MlflowException:
+        return []
+    found = client.search_model_versions(f"name='{MODEL}'")
+    return sorted((_version(client, one, aliases) for one in found), key=lambda v: int(v.version), reverse=True)
+
+
+def _version(
+    client: MlflowClient, one: "mlflow.entities.model_registry.ModelVersion", aliases: dict[str, str]
+) -> Version:
+    tags = client.get_run(str(one.run_id)).data.tags
+    mine = tuple(alias for alias, number in sorted(aliases.items()) if str(number) == str(one.version))
+    return Version(
+        str(one.version),
+        tags.get("bundle_id", ""),
+        str(one.run_id),
+        tags.get("dataset", ""),
+        mine,
+        one.creation_timestamp,
+    )
+
+
+def find(name: str) -> Version:
+    """A version by number, alias or bundle id. Raises NotFoundError naming those that exist."""
+    known = versions()
+    for one in known:
+        if name in (one.version, one.bundle_id) or name in one.aliases:
+            return one
+    some = ", ".join(v.version for v in known[:10]) or "none: train one first"
+    raise NotFoundError(f"model {name!r}: no such version, alias or bundle id -> versions: {some}")
+
+
+def export(name: str, folder: Path | str) -> Path:
+    """Copies a registered bundle into a folder and loads it once, so that what is handed over is known to work."""
+    connect()
+    one = find(name)
+    folder = Path(folder)
+    found = Path(mlflow.artifacts.download_artifacts(f"models:/{MODEL}/{one.version}")) / "artifacts"
+    source = next(path for path in found.iterdir() if (path / "manifest.json").is_file())
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(source, part)
+    load(part)
+    shutil.rmtree(folder, ignore_errors=True)
+    return part.rename(folder)
+
+
+def promote(name: str, who: str, reason: str, database: str | None = None) -> Promotion:
+    """Makes a version the champion. Raises GateError with every condition it misses.
+
+    `who` is a named person. The name `demo` is for test runs on synthetic data: it may pass the gate unmet, and the
+    record says so.
+    """
+    client = connect()
+    one = find(name)
+    bundle = load(_local(one))
+    problems = unmet(bundle, Policy.read())
+    if problems and who != DEMO:
+        raise GateError(problems)
+    if who == DEMO and not bundle.manifest.synthetic:
+        rule = "the name demo is for synthetic data"
+        raise GateError([Problem("--who", who, rule, "a named person must answer for a model of real people")])
+    said = f"{reason} [gate waived: {len(problems)} conditions]" if problems else reason
+    evidence = hashlib.sha256(bundle.manifest.model_dump_json().encode()).hexdigest()[:16]
+    decision = Decision("promote", bundle.manifest.bundle_id, who, said, bundle.manifest.policy_hash, evidence)
+    decision_id = append_decision(open_database(database), decision)
+    client.set_registered_model_alias(MODEL, CHAMPION, one.version)
+    return Promotion(one.version, bundle.manifest.bundle_id, decision_id, problems)
+
+
+def read(name: str) -> Bundle:
+    """The bundle of a version, alias or bundle id."""
+    connect()
+    return load(_local(find(name)))
+
+
+def _local(one: Version) -> Path:
+    found = Path(mlflow.artifacts.download_artifacts(f"models:/{MODEL}/{one.version}")) / "artifacts"
+    return next(path for path in found.iterdir() if (path / "manifest.json").is_file())

@@ -1,0 +1,108 @@
+"""Puts a finished run into MLflow: what it was told, what it found, what it made."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.models import ModelSignature
+from mlflow.types.schema import ColSpec, Schema
+
+from training.bundle import Manifest
+from training.card import model_card
+from training.pictures import draw
+from training.registry.store import MODEL, connect
+from training.run import Trained
+
+REQUIREMENTS = ("lightgbm", "numpy", "pandas", "pyarrow", "pydantic", "scikit-learn", "scipy", "sqlalchemy")
+_ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Where a run can be found again."""
+
+    run_id: str
+    version: str
+
+
+def track(trained: Trained) -> Tracked:
+    """Logs config, data hash, metrics with intervals, pictures, card and bundle; registers the bundle as a version."""
+    connect()
+    manifest = trained.bundle.manifest
+    with mlflow.start_run(run_name=manifest.name) as run:
+        mlflow.set_tags(_tags(manifest, trained.folder))
+        mlflow.log_params(dict(_flat(manifest.config)))
+        mlflow.log_metrics(dict(_metrics(manifest.evaluation)))
+        with TemporaryDirectory() as folder:
+            for picture in draw(trained, Path(folder)):
+                mlflow.log_artifact(str(picture), "pictures")
+            card = Path(folder) / "model_card.md"
+            card.write_text(model_card(manifest, trained.bundle))
+            mlflow.log_artifact(str(card))
+        mlflow.log_artifact(str(trained.folder / "manifest.json"))
+        registered = _register(trained.folder)
+    return Tracked(run.info.run_id, registered)
+
+
+def _register(folder: Path) -> str:
+    text = ColSpec("string", "client"), ColSpec("string", "therapist")
+    logged = mlflow.pyfunc.log_model(
+        name="bundle",
+        python_model=str(Path(__file__).with_name("scorer.py")),
+        artifacts={"bundle": str(folder)},
+        code_paths=[str(_ROOT / name) for name in ("data", "features", "training")],
+        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+        signature=ModelSignature(inputs=Schema(list(text))),
+        input_example=_example(folder),
+        registered_model_name=MODEL,
+    )
+    return str(logged.registered_model_version)
+
+
+def _example(folder: Path) -> pd.DataFrame:
+    """The golden rows, as pyfunc input."""
+    golden = json.loads((folder / "golden.json").read_text())
+    client = {name: values[0] for name, values in golden["clients"].items()}
+    therapists = [
+        {"therapist_id": name, **{column: values[i] for column, values in golden["therapists"].items()}}
+        for i, name in enumerate(golden["ids"])
+    ]
+    return pd.DataFrame({"client": json.dumps(client), "therapist": [json.dumps(one) for one in therapists]})
+
+
+def _tags(manifest: Manifest, folder: Path) -> dict[str, str]:
+    bundle_id = Manifest.model_validate_json((folder / "manifest.json").read_text()).bundle_id
+    return {
+        "bundle_id": bundle_id,
+        "dataset": manifest.dataset,
+        "data_hash": manifest.data_hash,
+        "policy_hash": manifest.policy_hash,
+        "synthetic": str(manifest.synthetic).lower(),
+        "proven": str(manifest.proven).lower(),
+        "tested_forward_in_time": str(bool(manifest.evaluation.get("forward"))).lower(),
+    }
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif key == "heads":
+            for head in value:
+                yield from _flat({k: v for k, v in head.items() if k != "name"}, f"head.{head['name']}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _metrics(evaluation: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for key, value in evaluation.items():
+        if isinstance(value, Mapping):
+            yield from _metrics(value, f"{prefix}{key}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool) and value == value:
+            yield f"{prefix}{key}", float(value)

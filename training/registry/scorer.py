@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 from training.bundle import Bundle
 from training.ranking import rank
@@ -24,7 +24,7 @@ class Scorer(PythonModel):
     def load_context(self, context: Any) -> None:
         self.bundle: Bundle = load(context.artifacts["bundle"])
 
-    def predict(self, _context: Any, model_input: pd.DataFrame, _params: Any = None) -> pd.DataFrame:
+    def predict(self, _context, model_input, _params=None):  # type: ignore[no-untyped-def]  # MLflow reads hints as schema
         parts = [self._choice(text, rows) for text, rows in model_input.groupby("client", sort=False)]
         return pd.concat(parts).loc[model_input.index]
 

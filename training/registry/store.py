@@ -16,12 +16,12 @@ VAR = Path("var")
 def connect() -> MlflowClient:
     """A client of the store, with the experiment made if it is not there yet."""
     _be_quiet()
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or _local()
+    uri = address()
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     client = MlflowClient(uri, uri)
     if client.get_experiment_by_name(EXPERIMENT) is None:
-        place = None if "MLFLOW_TRACKING_URI" in os.environ else (VAR / "mlartifacts").absolute().as_uri()
+        place = (VAR / "mlartifacts").absolute().as_uri() if uri == _local() else None
         client.create_experiment(EXPERIMENT, artifact_location=place)
     mlflow.set_experiment(EXPERIMENT)
     return client

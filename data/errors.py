@@ -60,3 +60,11 @@ class BundleError(TherapistFitError):
 
 class NotFoundError(TherapistFitError):
     """Something that was named does not exist (a dataset, a run, a model, a table)."""
+
+
+class JournalError(TherapistFitError):
+    """An answer could not be kept, so it is not given."""
+
+
+class NotReadyError(TherapistFitError):
+    """The service has no bundle, no directory or no database yet."""

@@ -1,0 +1,131 @@
+"""Why a therapist stands where they stand, in plain words with exact numbers: the shares add up to the utility."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.build import FeatureSet
+from features.catalog import CATALOG
+from features.columns import Columns, Ints, Pairs
+from training.ranking import Weighing
+
+MOST_FOR, MOST_AGAINST = 3, 2
+WORTH_SAYING = 0.005
+EFFECT = "effect."
+
+_YES_NO: Mapping[str, tuple[str, str]] = {
+    "main_problem_trained": (
+        "Verified training for the main problem",
+        "No verified training for the main problem on record",
+    ),
+    "main_problem_specialty": ("Works with the main problem", "Does not name the main problem among specialties"),
+}
+_NUMBERS: Mapping[str, str] = {
+    "problems_trained": "Verified training for {value:.0%} of the problems",
+    "problems_specialty": "Works with {value:.0%} of the problems",
+    "wishes_met": "Meets {value:.0%} of the wishes",
+    "dislikes_hit": "Has {value:.0%} of what the client would rather avoid",
+    "years_practising": "{value:.0f} years in practice",
+}
+_EARLIER: Mapping[str, tuple[str, str]] = {
+    "therapist": (
+        "Results in earlier courses of treatment lie above what the profile suggests",
+        "Results in earlier courses of treatment lie a little below what the profile suggests",
+    ),
+    "severity": (
+        "Results with symptoms about as strong as these lie above the therapist's others",
+        "Results with symptoms about as strong as these lie a little below the therapist's others",
+    ),
+    "strength": (
+        "Results with the main problem lie above the therapist's others",
+        "Results with the main problem lie a little below the therapist's others",
+    ),
+}
+_FEW_EARLIER = "What is known from few earlier courses of treatment"
+_REST = "Everything else together"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One feature's, or one therapist effect's, exact share of the utility, in SD."""
+
+    name: str
+    share: float
+
+
+def parts_of(contributions: Mapping[str, Mapping[str, float]], weighing: Weighing, features: FeatureSet) -> list[Part]:
+    """Shares of the utility by feature, largest first; columns of one feature are one part."""
+    heads = weighing.among(list(contributions))
+    total: dict[str, float] = {}
+    for name, per_unit in zip(heads.names, heads.share.tolist(), strict=True):
+        for column, share in contributions[name].items():
+            part = _part_of(column, features)
+            total[part] = total.get(part, 0.0) + per_unit * share
+    return sorted((Part(name, share) for name, share in total.items()), key=lambda part: (-abs(part.share), part.name))
+
+
+def in_words(
+    parts: Sequence[Part], utility: float, values: Mapping[str, str | float | None], few_cases: bool
+) -> list[str]:
+    """The largest parts for and against, then the rest; the numbers shown add up to the utility shown."""
+    told = [part for part in parts if abs(part.share) >= WORTH_SAYING]
+    shown = [part for part in told if part.share > 0][:MOST_FOR] + [part for part in told if part.share < 0][
+        :MOST_AGAINST
+    ]
+    words = [f"{_words(part, values.get(part.name), few_cases)} ({part.share:+.2f})" for part in shown]
+    rest = round(utility, 2) - sum(round(part.share, 2) for part in shown)
+    if not shown:
+        return [f"Close to the average of the therapists who can see this client ({rest + 0.0:+.2f})"]
+    return words + [f"{_REST} ({rest:+.2f})"] * (abs(rest) >= 0.005)
+
+
+def values_of(features: FeatureSet, client: Columns, therapists: Columns, row: int) -> dict[str, str | float | None]:
+    """What each feature of one pair is: a number, the words that apply, or None where nothing is on record."""
+    rows: Ints = np.array([row])
+    one = therapists.take(rows)
+    pairs = Pairs.each(1)
+    built = {
+        **dict(zip(features.columns_of("therapist"), features.build_rows("therapist", one)[0], strict=True)),
+        **dict(zip(features.columns_of("pair"), features.build_pairs(client, one, pairs)[0], strict=True)),
+    }
+    return {name: _value(name, features, built) for name in {features.feature_of[column] for column in built}}
+
+
+def _part_of(column: str, features: FeatureSet) -> str:
+    if column.startswith(EFFECT):
+        return ".".join(column.split(".")[:2])
+    return features.feature_of.get(column, column)
+
+
+def _value(name: str, features: FeatureSet, built: Mapping[str, float]) -> str | float | None:
+    words = features.words[name]
+    if words is None:
+        return None if np.isnan(built[name]) else float(built[name])
+    here = [built[f"{name}.{word}"] for word in words]
+    if np.isnan(here).any():
+        return None
+    return ", ".join(word.replace("_", " ") for word, is_so in zip(words, here, strict=True) if is_so) or "other"
+
+
+def _words(part: Part, value: str | float | None, few_cases: bool) -> str:
+    if part.name.startswith(EFFECT):
+        better, lower = _EARLIER[part.name.removeprefix(EFFECT)]
+        return _FEW_EARLIER if few_cases else better if part.share > 0 else lower
+    if value is None:
+        return f"Not on record: {_meaning(part.name)}"
+    if isinstance(value, str):
+        return f"{_capital(_meaning(part.name))}: {value}"
+    if part.name in _YES_NO:
+        return _YES_NO[part.name][0 if value > 0 else 1]
+    if part.name in _NUMBERS:
+        return _NUMBERS[part.name].format(value=value)
+    return _capital(_meaning(part.name))
+
+
+def _meaning(name: str) -> str:
+    return CATALOG[name].meaning if name in CATALOG else name.split(".", 1)[-1].replace("_", " ")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,83 @@
+"""What an operator must decide before the service may answer: who acts when a ranking is not the answer."""
+
+import tomllib
+import zoneinfo
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from data.dataset import validation_problems
+from data.errors import ConfigError, NotFoundError, Problem
+
+_Text = Annotated[str, Field(min_length=3, max_length=500)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NextStep(_Frozen):
+    """What happens next when there is no ranking to show, in words for the person who reads the answer."""
+
+    contact: _Text
+    """Whom to reach, and how."""
+    place_kept: _Text
+    """That the client keeps their place."""
+    who_acts: _Text
+    by_when: _Text
+
+
+class SafetySettings(_Frozen):
+    """When an answer about self-harm holds a ranking back. May be made stricter, never looser."""
+
+    hold_at: int = Field(2, ge=1, le=2)
+    """A risk item at or above this holds the ranking; every answer from 1 opens a task."""
+    hours_to_act: int = Field(24, ge=1, le=24)
+    """A task that is open longer is overdue."""
+
+
+class Settings(_Frozen):
+    """One service. `next_step` has no default: a service that cannot say what happens next does not start."""
+
+    next_step: NextStep
+    held_next_step: NextStep | None = None
+    """For answers that are held until a clinician has looked; `next_step` if not given."""
+    required_training: Mapping[str, str] = Field(default_factory=dict)
+    """Problem -> the verified training it asks for (the hard rule `training`)."""
+    safety: SafetySettings = SafetySettings()
+    time_zone: str = "UTC"
+    """Where the clock hangs by which wishes about times are meant."""
+    old_profile_days: int = Field(365, ge=1)
+    """A profile older than this is shown with a caution."""
+    little_known_cases: int = Field(15, ge=1)
+    """A therapist with fewer cases is shown with a caution."""
+    slots_shown: int = Field(3, ge=1, le=20)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in zoneinfo.available_timezones():
+            raise ValueError("must be a time zone such as Europe/London")
+        return value
+
+    @property
+    def zone(self) -> zoneinfo.ZoneInfo:
+        return zoneinfo.ZoneInfo(self.time_zone)
+
+    @classmethod
+    def read(cls, path: Path | str) -> Self:
+        """The settings in a TOML file. Raises ConfigError with every problem, NotFoundError without a file."""
+        path = Path(path)
+        if not path.is_file():
+            raise NotFoundError(
+                f"{path}: no such file: a service needs settings that say what happens next for a client without a "
+                "ranking -> copy serving/settings.example.toml, put in your own words, and name it with --settings"
+            )
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError([Problem(str(path), str(error), "must be TOML", "mend the file")]) from None
+        except ValidationError as error:
+            raise ConfigError(validation_problems(str(path), error)) from None

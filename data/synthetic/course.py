@@ -13,25 +13,31 @@ from data.synthetic.truth import ALLIANCE_TO_DROPOUT, Truth, floored
 
 MOST = 20
 """Sessions in a course at most: with a session a week or so, all lie within 26 weeks of the match."""
-ONE_SESSION = 0.215
+ONE_SESSION = 0.185
 """Share of starters with one session."""
 LATE = 178
 """Last day of a course, counted from the match."""
 NEVER_STARTS = 0.06
-_LENGTH_R, _LENGTH_MEAN = 1.45, 5.0
+_LENGTH_R, _LENGTH_MEAN = 1.0, 5.8
 _LEAVES_EARLY = 1.45
 """How much shorter the courses of those who drop out are, on a normal scale."""
 _LEAVER_PENALTY = 0.42
 _SHORT_COURSE = np.array([0.55, 0.30, 0.10] + [0.0] * (MOST - 3))
-_ALLIANCE_TO_POST = 0.20
+_ALLIANCE_TO_POST = 0.44
 _ADHERENCE_TO_POST = 0.20
 _MODERATE = 0.6
 _ADHERENCE_VARIANCE = 0.03
 _FAR, _MEAN_DISTANCE = 3.0, 0.91  # squared distance from the mean in variances, cut at 3: its mean
-_LAG = 0.06
+_HIGHEST_POST, _HIGHEST_FACTOR = 3.5, 2.6
+_LAG = 0.16
 _CARRY = 0.35
-SCORE_PRECISION = 6.5
-"""Of the beta distribution of a score around its expectation: the lower, the wider."""
+_OUTLOOK, _SESSION = 0.58, 0.48
+"""Weights of what stays and what comes with a session in a score's deviation; the rest is the questionnaire's own."""
+SCORE_PRECISION, STAYING_PRECISION = 8.0, 9.5
+"""Of the beta distribution of a last score around its expectation, for those who respond and those who stay as they
+came: the lower, the wider."""
+_RESPONSE, _MOST_STAYING = 0.755, 0.6
+"""Expected last score of those who respond, as a share of everyone's; the share that stays is at most the second."""
 
 
 @dataclass
@@ -65,11 +71,12 @@ class Luck:
     pace: np.ndarray
     close: np.ndarray
     adherence: np.ndarray
+    responds: np.ndarray
     outlook: np.ndarray
     """(episodes): what keeps this client's scores above or below expectation all along."""
     symptom: np.ndarray
     alliance: np.ndarray
-    """(episodes, sessions): deviations from session to session; each lags on the other by -.06."""
+    """(episodes, sessions): deviations from session to session; a good alliance lowers the next symptoms, and the reverse."""
     phq9: np.ndarray
     gad7: np.ndarray
     hazard: np.ndarray
@@ -88,6 +95,7 @@ def luck(plan: Plan, rng: np.random.Generator) -> Luck:
         pace=rng.random(n),
         close=rng.random(n),
         adherence=rng.beta(4.2, 2.8, n),
+        responds=rng.random(n),
         outlook=rng.standard_normal(n),
         symptom=symptom,
         alliance=alliance,
@@ -119,7 +127,8 @@ def blank(plan: Plan) -> Courses:
 class Rules:
     """Lookup tables that every course shares."""
 
-    scores: BoundedScores
+    responding: BoundedScores
+    staying: BoundedScores
     length_edges: np.ndarray
     leavers: float
     short: np.ndarray
@@ -138,7 +147,7 @@ def rules() -> Rules:
         float(_SHORT_COURSE[_count(edges, leavers, grid - _LEAVES_EARLY * leaves) - 1] @ weight / weight.sum())
         for leaves in (0, 1)
     ]
-    return Rules(BoundedScores(SCORE_PRECISION), edges, leavers, np.array(short))
+    return Rules(BoundedScores(SCORE_PRECISION), BoundedScores(STAYING_PRECISION), edges, leavers, np.array(short))
 
 
 def run(
@@ -160,13 +169,15 @@ def run(
     leaves = drawn.leave[rows] < chance
     count = _count(shared.length_edges, shared.leavers, drawn.length[rows] - _LEAVES_EARLY * leaves)
     post = floored(truth.composite[rows] - truth.needs.prognosis[rows] - truth.fit(rows, therapists))
-    post = post * _alliance_factor(dyad) * _adherence_factor(drawn.adherence[rows], dyad)
+    factor = _alliance_factor(dyad) * _adherence_factor(drawn.adherence[rows], dyad)
     courses.intended[rows] = count
     if ARMS[plan.arm].informative_dropout:
-        count, leaves = _leave_by_score(truth, intake, drawn, shared, rows, post, chance)
+        expected = post * _bounded(factor, post)
+        count, leaves = _leave_by_score(truth, intake, drawn, shared, rows, expected, chance)
     else:
-        post = post * np.where(leaves, 1 + _LEAVER_PENALTY * (1 - chance), 1 - _LEAVER_PENALTY * chance)
-        post = post * (1 + _SHORT_COURSE[count - 1] - shared.short[leaves.astype(int)])
+        factor = factor * np.where(leaves, 1 + _LEAVER_PENALTY * (1 - chance), 1 - _LEAVER_PENALTY * chance)
+        factor = factor * (1 + _SHORT_COURSE[count - 1] - shared.short[leaves.astype(int)])
+    post = post * _bounded(factor, post)
     courses.therapist[rows], courses.matched[rows], courses.wait[rows] = therapists, matched, wait
     courses.sessions[rows], courses.leaves[rows], courses.post[rows] = count, leaves, post
     _date(drawn, courses, rows)
@@ -174,7 +185,7 @@ def run(
 
 def expected_shares(intake: Intake, rows: np.ndarray, post: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Expected last PHQ-9 and GAD-7 as shares of their ranges; their mean in intake SDs is `post`."""
-    tilt = np.clip(0.15 * intake.lean[rows], -0.5, 0.5)
+    tilt = np.clip(0.12 * intake.lean[rows], -0.2, 0.2)
     phq9, gad7 = post * (1 + tilt) * PHQ9_SD / 27, post * (1 - tilt) * GAD7_SD / 21
     return np.minimum(phq9, 0.95), np.minimum(gad7, 0.95)
 
@@ -188,14 +199,26 @@ def scores(
     """
     done = np.clip(np.log1p(at) / np.log1p(last), 0, 1)
     means = expected_shares(intake, rows, post)
-    steady = 0.76 * drawn.outlook[rows] + 0.45 * drawn.symptom[rows, at - 1]
-    own = np.sqrt(1 - 0.76**2 - 0.45**2)
-    first = (intake.phq9.sum(axis=1)[rows], intake.gad7.sum(axis=1)[rows])
+    steady = _OUTLOOK * drawn.outlook[rows] + _SESSION * drawn.symptom[rows, at - 1]
+    own = np.sqrt(1 - _OUTLOOK**2 - _SESSION**2)
+    firsts = (intake.phq9.sum(axis=1)[rows] / 27, intake.gad7.sum(axis=1)[rows] / 21)
     found = []
-    for mean, start, noise, top in zip(means, first, (drawn.phq9, drawn.gad7), (27, 21), strict=True):
-        end = top * shared.scores.share(mean, steady + own * noise[rows, at - 1])
-        found.append((1 - done) * start + done * end)
+    for mean, first, noise, top in zip(means, firsts, (drawn.phq9, drawn.gad7), (27, 21), strict=True):
+        end = _end(shared, mean, first, drawn.responds[rows], steady + own * noise[rows, at - 1])
+        found.append(top * ((1 - done) * first + done * end))
     return found[0], found[1]
+
+
+def _end(shared: Rules, mean: np.ndarray, first: np.ndarray, responds: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Last scores with expectation `mean`: some clients stay about as they came, the others fall below the mean.
+
+    Without the first group reliable improvement is far more common than in the NHS at the same recovery.
+    """
+    came = np.minimum(first, 0.97)
+    ratio = np.minimum(mean / np.maximum(came, 0.02), 1.0)
+    staying = np.minimum((1 - _RESPONSE) * ratio / (1 - _RESPONSE * ratio), _MOST_STAYING) * (ratio < 1)
+    lower = (mean - staying * came) / (1 - staying)
+    return np.where(responds < staying, shared.staying.share(came, z), shared.responding.share(lower, z))
 
 
 def _reciprocal(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -213,6 +236,12 @@ def _count(edges: np.ndarray, leavers: float, place: np.ndarray) -> np.ndarray:
     """Sessions from a normal score that is lower for those who leave; over all starters it has the wanted shares."""
     rank = (1 - leavers) * ndtr(place) + leavers * ndtr(place + _LEAVES_EARLY)
     return np.asarray(np.searchsorted(edges, rank, side="right") + 1)
+
+
+def _bounded(factor: np.ndarray, post: np.ndarray) -> np.ndarray:
+    """The factor drawn towards 1 where the score is high, so that it stays within range and its mean stays 1."""
+    room = np.clip((_HIGHEST_POST / np.maximum(post, 1e-9) - 1) / (_HIGHEST_FACTOR - 1), 0, 1)
+    return np.asarray(1 + room * (factor - 1))
 
 
 def _alliance_factor(dyad: np.ndarray) -> np.ndarray:

@@ -12,15 +12,15 @@ from data.synthetic.plan import ARMS, Plan
 from data.synthetic.staff import Staff
 from data.synthetic.terms import MATCH_TERMS
 
-POST_SD = 0.95
+POST_SD = 1.11
 """SD of the composite post score in the arm `base` (units: intake SDs)."""
-RESIDUAL_SD = 0.83
+RESIDUAL_SD = 0.985
 """SD of the post score given everything known of the client: the therapist's shares refer to its square."""
 PROFILE_SHARE = 0.25
 """Share of therapist variance that the measured interpersonal skill explains (Schoettke's group: 26.8 %)."""
 PROBLEM_SD = 0.072
 """SD of a therapist's strength with one problem, in SDs of the post score, before scaling to the arm."""
-ALLIANCE_SHARE = 0.08
+ALLIANCE_SHARE = 0.06
 """Share of variance of client-rated alliance between therapists."""
 DROPOUT_VARIANCE = 0.10 / 0.90 * np.pi**2 / 3
 """Variance between therapists on the logit scale for a share of .10."""
@@ -30,7 +30,7 @@ SHARED_WITH_OUTCOME = 0.5
 """Correlation of a therapist's effects on alliance and on outcome."""
 HARM, HARM_BY_SOME = -0.15, -0.60
 """Loss of the harmed group with anyone, and the further loss with a third of the therapists, in outcome units."""
-_LEVEL = 1.30
+_LEVEL, _SEVERITY = 1.56, 0.45
 _DROPOUT_LEVEL = -1.25
 _HARD = np.array([0.0, -0.04, 0.0, 0.16, 0.0, 0.10, -0.08, -0.06, -0.10, 0.12, 0.14, 0.0])
 
@@ -79,7 +79,7 @@ def needs(plan: Plan, clients: Clients, referrals: Referrals, intake: Intake) ->
     many = c.prior_episodes >= 2
     s = intake.severity
     worse = (
-        0.55 * 0.915 * s + 0.03 * (s**2 - 1) - 0.15 * hope - 0.05 * drive + 0.11 * lonely + 0.04 * poor
+        _SEVERITY * s + 0.03 * (s**2 - 1) - 0.15 * hope - 0.05 * drive + 0.11 * lonely + 0.04 * poor
         + 0.16 * jobless + 0.15 * (jobless & (lonely > 0.5)) + 0.14 * many + 0.10 * c.long_term
         + 0.08 * (c.ethnicity > 0) + 0.06 * young + _HARD[c.problem]
     )  # fmt: skip

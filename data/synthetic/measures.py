@@ -16,7 +16,7 @@ from data.synthetic.truth import ALLIANCE_MEAN, DYAD_SD, Truth, rating_scores
 INSTRUMENTS = ("phq9", "gad7", "wai_sr", "wsas", "absence_days")
 ITEMS = ("0", *(str(i) for i in range(1, 10)), "goal", "task", "bond")
 PHQ9, GAD7, WAI, WSAS, ABSENCE = range(5)
-_SESSION_SD, _SHARED_SD, _BOND_SD = 0.36, 0.30, 0.44
+_SESSION_SD, _SHARED_SD, _BOND_SD = 0.32, 0.37, 0.60
 RATED = np.array([0.25, 0.25, 0.72, 0.72, 0.72] + [0.0, 0.30] * 10)[: course.MOST]
 """Chance that an alliance rating is asked for and given after attended session 1, 2, ..."""
 

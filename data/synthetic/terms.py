@@ -97,7 +97,7 @@ MATCH_TERMS: tuple[MatchTerm, ...] = (
     MatchTerm("trained_for_main_problem", 0.09, "linear", "verified training", trained_for_main_problem),
     MatchTerm("directiveness_gap", -0.28, "linear", "distance from wanted directiveness", directiveness_gap),
     MatchTerm("homework_for_the_motivated", 0.035, "product", "motivation x homework", homework_for_the_motivated),
-    MatchTerm("warmth_for_the_severe", 0.025, "product", "severity x expressiveness", warmth_for_the_severe),
+    MatchTerm("warmth_for_the_severe", 0.015, "product", "severity x expressiveness", warmth_for_the_severe),
     MatchTerm("far_from_wanted_homework", -0.09, "threshold", "over .35 from wanted", far_from_wanted_homework),
     MatchTerm("expressive_for_the_lonely", 0.11, "threshold", "low support, expressive", expressive_for_the_lonely),
     MatchTerm("depth_after_earlier_therapies", 0.11, "threshold", "2+ earlier courses", depth_after_earlier_therapies),

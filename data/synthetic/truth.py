@@ -33,13 +33,13 @@ from data.synthetic.terms import MATCH_TERMS, preferences_met
 
 LEAST_POST = 0.35
 """Below this expected post score (intake SDs) effects shrink smoothly: nobody is expected under zero."""
-ALLIANCE_MEAN, ALLIANCE_PRECISION = 0.735, 4.2
+ALLIANCE_MEAN, ALLIANCE_PRECISION = 0.722, 3.5
 """Mean share of the WAI-SR's range 1-5, and precision of its beta distribution: left-skewed with a ceiling."""
-DYAD_SD = 0.74
+DYAD_SD = 0.60
 """SD of what client and therapist make of their alliance beyond what was known, on its normal scale."""
-ALLIANCE_REST_SD = 0.93
+ALLIANCE_REST_SD = 0.905
 """SD of everything in one rating that is not known beforehand, dyad, session and subscale, on its normal scale."""
-ALLIANCE_TO_DROPOUT = 0.62
+ALLIANCE_TO_DROPOUT = 0.80
 """Log odds of dropout per SD of the dyad's alliance (d = .55 between those who stay and leave, Sharf 2010)."""
 PREFERENCE_TO_DROPOUT = float(np.log(1.79))
 PREFERENCE_TO_ALLIANCE = 0.20

@@ -35,6 +35,7 @@ def courses(dataset: Dataset) -> pd.DataFrame:
     table["outcome"] = pd.concat(gains, axis=1).mean(axis=1)
     first = table["composite_first"]
     table["severity"] = (first - first.mean()) / first.std()
+    table["dropout"] = (table["ending"] == "dropout").astype(float)
     table["main_problem"] = table["problems"].str.split("|").str[0]
     return table
 

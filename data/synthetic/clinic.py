@@ -1,6 +1,6 @@
 """Makes a synthetic clinic: the tables that a real clinic would have, and apart from them what is true."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,22 +13,29 @@ from data.synthetic.plan import ARMS, Plan
 from data.synthetic.truth import Truth
 
 
-def simulate(plan: Plan) -> tuple[Dataset, Truth]:
+@dataclass(frozen=True)
+class Origin:
+    """Where numbering starts: a clinic written in parts counts on from one to the next."""
+
+    client: int = 0
+    therapist: int = 0
+    episode: int = 0
+    site: int = 0
+
+
+def simulate(plan: Plan, origin: Origin | None = None) -> tuple[Dataset, Truth]:
     """The clinic's dataset and its truth. Raises ConfigError if no column or value is as `plan.harm` says."""
-    return _simulate(plan, first_client=0, first_therapist=0, first_episode=0)
-
-
-def _simulate(plan: Plan, first_client: int, first_therapist: int, first_episode: int) -> tuple[Dataset, Truth]:
+    origin = origin or Origin()
     rng = generators(plan.seed)
-    team = staff.hire(plan, rng["staff"], first_therapist)
-    clients, referrals = people.admit(plan, rng["clients"], first_client)
+    team = staff.hire(plan, rng["staff"], origin.therapist)
+    clients, referrals = people.admit(plan, rng["clients"], origin.client)
     clients = _all_reachable(plan, clients, referrals, team)
     assessed = intake.assess(plan, clients, referrals, rng["intake"])
     brought = effects.needs(plan, clients, referrals, assessed)
     planted = effects.draw(plan, team, clients, referrals, assessed.severity, rng["effects"])
     truth = Truth(
         plan=plan,
-        episode_ids=np.array([f"e-{first_episode + i:07d}" for i in range(plan.episodes)]),
+        episode_ids=np.array([f"e-{origin.episode + i:07d}" for i in range(plan.episodes)]),
         therapist_ids=np.array(team.ids),
         clients=clients,
         client_of=referrals.client,
@@ -45,7 +52,7 @@ def _simulate(plan: Plan, first_client: int, first_therapist: int, first_episode
     drawn = course.luck(plan, rng["course"])
     made = assignment.assign(plan, truth, referrals, assessed, rng["assignment"], drawn)
     truth = replace(truth, therapist=made.courses.therapist, offers=made.offers, propensity=made.propensity)
-    return _dataset(plan, truth, referrals, assessed, drawn, made, rng), truth
+    return _dataset(plan, truth, referrals, assessed, drawn, made, rng, origin.site), truth
 
 
 def _all_reachable(
@@ -65,6 +72,7 @@ def _dataset(
     drawn: course.Luck,
     made: assignment.Assignment,
     rng: dict[str, np.random.Generator],
+    first_site: int,
 ) -> Dataset:
     courses = made.courses
     attended = records.held(courses)
@@ -81,7 +89,7 @@ def _dataset(
             "slots": frames.slots(plan, truth.staff, caseload, rng["extras"]),
             "clients": frames.clients(truth.clients),
             "preferences": frames.preferences(truth.clients),
-            "episodes": records.episodes(plan, truth, referrals, made, ending, attended),
+            "episodes": records.episodes(plan, truth, referrals, made, ending, attended, first_site),
             "offers": records.offers(truth),
             "measures": measures.measures(
                 plan, truth, referrals, assessed, drawn, courses, attended, symptoms, rng["scores"]

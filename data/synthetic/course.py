@@ -13,12 +13,12 @@ from data.synthetic.truth import ALLIANCE_TO_DROPOUT, Truth, floored
 
 MOST = 20
 """Sessions in a course at most: with a session a week or so, all lie within 26 weeks of the match."""
-ONE_SESSION = 0.185
+ONE_SESSION = 0.178
 """Share of starters with one session."""
 LATE = 178
 """Last day of a course, counted from the match."""
 NEVER_STARTS = 0.06
-_LENGTH_R, _LENGTH_MEAN = 1.0, 5.8
+_LENGTH_R, _LENGTH_MEAN = 0.94, 5.9
 _LEAVES_EARLY = 1.45
 """How much shorter the courses of those who drop out are, on a normal scale."""
 _LEAVER_PENALTY = 0.42
@@ -29,7 +29,8 @@ _MODERATE = 0.6
 _ADHERENCE_VARIANCE = 0.03
 _FAR, _MEAN_DISTANCE = 3.0, 0.91  # squared distance from the mean in variances, cut at 3: its mean
 _HIGHEST_POST, _HIGHEST_FACTOR = 3.5, 2.6
-_LAG = 0.16
+_TO_SYMPTOMS, _TO_ALLIANCE = 0.21, 0.24
+"""Lag-1 effects on the true deviations: noise in both measures brings what is seen down to about .06."""
 _CARRY = 0.35
 _OUTLOOK, _SESSION = 0.58, 0.48
 """Weights of what stays and what comes with a session in a score's deviation; the rest is the questionnaire's own."""
@@ -76,7 +77,7 @@ class Luck:
     """(episodes): what keeps this client's scores above or below expectation all along."""
     symptom: np.ndarray
     alliance: np.ndarray
-    """(episodes, sessions): deviations from session to session; a good alliance lowers the next symptoms, and the reverse."""
+    """(episodes, sessions): deviations; a good alliance lowers the next symptoms, and few symptoms raise it."""
     phq9: np.ndarray
     gad7: np.ndarray
     hazard: np.ndarray
@@ -223,12 +224,14 @@ def _end(shared: Rules, mean: np.ndarray, first: np.ndarray, responds: np.ndarra
 
 def _reciprocal(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Unit-variance deviations in which a good alliance lowers the next symptoms and the reverse."""
-    rest = np.sqrt(1 - _CARRY**2 - _LAG**2)
     symptom, alliance = rng.standard_normal((2, n, MOST))
+    joint = 0.0  # correlation of the two at the same session
     for j in range(1, MOST):
-        before = symptom[:, j - 1].copy()
-        symptom[:, j] = _CARRY * before - _LAG * alliance[:, j - 1] + rest * symptom[:, j]
-        alliance[:, j] = _CARRY * alliance[:, j - 1] - _LAG * before + rest * alliance[:, j]
+        before, bond = symptom[:, j - 1], alliance[:, j - 1]
+        rest = [np.sqrt(1 - _CARRY**2 - lag**2 + 2 * _CARRY * lag * joint) for lag in (_TO_SYMPTOMS, _TO_ALLIANCE)]
+        symptom[:, j] = _CARRY * before - _TO_SYMPTOMS * bond + rest[0] * symptom[:, j]
+        alliance[:, j] = _CARRY * bond - _TO_ALLIANCE * before + rest[1] * alliance[:, j]
+        joint = (_CARRY**2 + _TO_SYMPTOMS * _TO_ALLIANCE) * joint - _CARRY * (_TO_SYMPTOMS + _TO_ALLIANCE)
     return symptom, alliance
 
 

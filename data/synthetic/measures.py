@@ -16,7 +16,7 @@ from data.synthetic.truth import ALLIANCE_MEAN, DYAD_SD, Truth, rating_scores
 INSTRUMENTS = ("phq9", "gad7", "wai_sr", "wsas", "absence_days")
 ITEMS = ("0", *(str(i) for i in range(1, 10)), "goal", "task", "bond")
 PHQ9, GAD7, WAI, WSAS, ABSENCE = range(5)
-_SESSION_SD, _SHARED_SD, _BOND_SD = 0.32, 0.37, 0.60
+_SESSION_SD, _SHARED_SD, _BOND_SD = 0.32, 0.37, 0.57
 RATED = np.array([0.25, 0.25, 0.72, 0.72, 0.72] + [0.0, 0.30] * 10)[: course.MOST]
 """Chance that an alliance rating is asked for and given after attended session 1, 2, ..."""
 
@@ -135,7 +135,7 @@ def _at_the_end(
     e = np.flatnonzero(over & (rng.random(len(last)) < 0.8))
     at = (attended.starts + attended.count - 1)[e]
     gain = truth.composite[e] - last[e]
-    value = intake.wsas[e] - 5.2 - 4.2 * (gain - 1.0) + 6.0 * rng.standard_normal(len(e))
+    value = intake.wsas[e] - 5.7 - 4.2 * (gain - 1.0) + 6.0 * rng.standard_normal(len(e))
     rows = [_rows(e, attended.number[at], WSAS, 0, attended.day[at], np.clip(np.round(value), 0, 40))]
     works = _employed(truth)[e]
     absent = rng.negative_binomial(0.5, 0.5 / (0.5 + np.exp(0.2 + 0.5 * (last[e[works]] - 1.3))))

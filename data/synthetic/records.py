@@ -68,7 +68,13 @@ def endings(courses: course.Courses, rng: np.random.Generator) -> np.ndarray:
 
 
 def episodes(
-    plan: Plan, truth: Truth, referrals: Referrals, assignment: Assignment, ending: np.ndarray, attended: Held
+    plan: Plan,
+    truth: Truth,
+    referrals: Referrals,
+    assignment: Assignment,
+    ending: np.ndarray,
+    attended: Held,
+    first_site: int,
 ) -> pd.DataFrame:
     """The courses; the probability of assignment is logged only where an algorithm or a lot decided."""
     courses = assignment.courses
@@ -91,7 +97,7 @@ def episodes(
             "ending": labels(ENDINGS, ending),
             "assigned_by": labels(("choice", "staff", "algorithm", "random"), np.where(assigned, assignment.how, -1)),
             "propensity": np.where(logged, chance, np.nan),
-            "site": labels([f"site-{i + 1}" for i in range(int(site.max()) + 1)], site),
+            "site": labels([f"site-{first_site + i + 1}" for i in range(int(site.max()) + 1)], site),
             "referral_source": labels(words.REFERRERS, referrals.source),
             "sessions_attended": integers(attended.count, assigned),
         }

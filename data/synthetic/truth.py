@@ -33,7 +33,7 @@ from data.synthetic.terms import MATCH_TERMS, preferences_met
 
 LEAST_POST = 0.35
 """Below this expected post score (intake SDs) effects shrink smoothly: nobody is expected under zero."""
-ALLIANCE_MEAN, ALLIANCE_PRECISION = 0.722, 3.5
+ALLIANCE_MEAN, ALLIANCE_PRECISION = 0.712, 3.1
 """Mean share of the WAI-SR's range 1-5, and precision of its beta distribution: left-skewed with a ceiling."""
 DYAD_SD = 0.60
 """SD of what client and therapist make of their alliance beyond what was known, on its normal scale."""

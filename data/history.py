@@ -3,7 +3,8 @@
 Rules of knowledge (a fact without a date is always known; in undated data all facts are):
 
 - a client's row and preferences are known from the referral,
-- an episode from the match, its ending and sessions attended from the ending,
+- an episode from the match, its start from the first session, its ending and sessions attended from the ending (an
+  ending without a day is not known yet: it can only lie after the match),
 - a measure from the day it was taken, a session from the day it was held,
 - a therapist's row is the latest version on or before the day, else the earliest, and then flagged,
 - slots and caseload are current only and are never part of the past.
@@ -38,8 +39,7 @@ class History:
 
     def _table(self, name: str) -> pd.DataFrame:
         if name not in self._tables:
-            frame = self._dataset[name]
-            self._tables[name] = totals(frame) if name == "measures" else frame
+            self._tables[name] = self._dataset[name]
         return self._tables[name]
 
     def contract_of(self, name: str) -> dict[str, str]:
@@ -47,14 +47,17 @@ class History:
         return {column.name: column.kind for column in self._dataset.contract(name).columns}
 
     def as_of(self, day: dt.date | None) -> "Snapshot":
-        """Everything known at the end of `day`; `None` only for undated data, where all is known."""
-        if day is None and not self.manifest.undated:
+        """Everything known at the end of `day`. Undated data know all on any day; dated data refuse `None`."""
+        if self.manifest.undated:
+            return Snapshot(self, None)
+        if day is None:
             raise ValueError("a dated history has no state without a day -> give the day")
-        return Snapshot(self, None if day is None else np.datetime64(day, "D"))
+        return Snapshot(self, np.datetime64(day, "D"))
 
     def as_of_each(self, days: Days) -> "Knowledge":
-        """What was known on `days[i]` for the i-th row of each question asked (NaT: everything)."""
-        return Knowledge(self, np.asarray(days, dtype=_DAY))
+        """What was known on `days[i]` for the i-th row of each question asked (NaT, and undated data: everything)."""
+        asked = np.asarray(days, dtype=_DAY)
+        return Knowledge(self, np.full_like(asked, "NaT") if self.manifest.undated else asked)
 
     @cached_property
     def _versions(self) -> "_Versions":
@@ -104,12 +107,17 @@ class Snapshot:
         seen = episodes[self._known(dated)].reset_index(drop=True)
         later = ~self._known(seen["ended_on"]) | (seen["ended_on"].isna() & (seen["ending"] != "waiting"))
         masked = seen.assign(**{name: seen[name].mask(later) for name in LEARNED_LATER})
+        masked["started_on"] = seen["started_on"].where(self._known(seen["started_on"]))
         return masked.assign(ending=masked["ending"].mask(later & seen["ending"].notna(), "ongoing"))
 
     def measures(self) -> pd.DataFrame:
         """Totals, items and subscales taken by the day; totals are computed where only items were given."""
+        return self._scored
+
+    @cached_property
+    def _scored(self) -> pd.DataFrame:
         measures = self.history._table("measures")
-        return measures[self._known(measures["taken_on"])].reset_index(drop=True)
+        return totals(measures[self._known(measures["taken_on"])])
 
     def sessions(self) -> pd.DataFrame:
         sessions = self.history._table("sessions")
@@ -149,18 +157,16 @@ class Knowledge:
         """Session-0 scores known on the day: one column `instrument.item` each (`phq9.0` is the PHQ-9 total)."""
         measures = self.history._table("measures")
         first = measures[(measures["session"] == 0) & (measures["rater"] == "client")]
-        wide = first.assign(column=first["instrument"] + "." + first["item"]).pivot(
-            index="episode_id", columns="column", values=["value", "taken_on"]
+        asked = pd.DataFrame(
+            {"episode_id": episode_ids.to_numpy(), "row": np.arange(len(episode_ids)), "day": self.days}
         )
-        values = (
-            wide["value"].astype("float64").reindex(episode_ids.to_numpy())
-            if len(first)
-            else pd.DataFrame(index=episode_ids)
+        taken = first.merge(asked, on="episode_id")
+        known = taken[~(taken["taken_on"] > taken["day"])]
+        scored = totals(known.assign(episode_id=known["row"]))
+        wide = scored.assign(column=scored["instrument"] + "." + scored["item"]).pivot(
+            index="episode_id", columns="column", values="value"
         )
-        if len(first) and not np.isnat(self.days).all():
-            taken = wide["taken_on"].astype("datetime64[us]").reindex(episode_ids.to_numpy())
-            values = values.mask((taken > self.days.astype("datetime64[us]")[:, None]).to_numpy())
-        return values.reset_index(drop=True)
+        return wide.astype("float64").reindex(np.arange(len(episode_ids))).rename_axis(index=None)
 
     def cases(self, therapist_ids: pd.Series) -> pd.DataFrame:
         """Track record without outcomes: cases matched strictly before the day, and days since the latest one."""

@@ -40,9 +40,11 @@ def wish_kinds() -> dict[str, str]:
 def met(topic: str, strength: str, clients: Columns, therapists: Columns, pairs: Pairs) -> Floats:
     """1 where the therapist has any of the values wanted, 0 where none, NaN where nothing is wanted or on record."""
     wanted = clients.set(f"{strength}.{topic}")
-    has, known = _therapist_words(topic, wanted.vocabulary, therapists)
-    answer: Floats = np.any(wanted.member[pairs.client] & has[pairs.therapist], axis=1).astype(np.float64)
-    answer[~(wanted.known[pairs.client] & known[pairs.therapist])] = np.nan
+    has, on_record = _therapist_words(topic, wanted.vocabulary, therapists)
+    asked = wanted.member[pairs.client]
+    answer: Floats = np.any(asked & has[pairs.therapist], axis=1).astype(np.float64)
+    unanswered = np.any(asked & ~on_record[pairs.therapist], axis=1)
+    answer[~wanted.known[pairs.client] | (unanswered & (answer == 0))] = np.nan
     return answer
 
 
@@ -52,11 +54,12 @@ def wanted(topic: str, strength: str, clients: Columns) -> Bools:
 
 
 def _therapist_words(topic: str, vocabulary: tuple[str, ...], therapists: Columns) -> tuple[Bools, Bools]:
+    """Whether each therapist has each word, and whether the record can say so; both of shape (therapists, words)."""
     if topic in CODE_TOPICS:
         return _code_words(therapists.code(CODE_TOPICS[topic]), vocabulary)
     if topic in SET_TOPICS:
         values: Sets = therapists.set(SET_TOPICS[topic])
-        return values.within(vocabulary), values.known
+        return values.within(vocabulary), np.repeat(values.known[:, None], len(vocabulary), axis=1)
     if topic == "age_band":
         return _range_words(vocabulary, {word: ("age", *band) for word, band in AGE_BANDS.items()}, therapists)
     return _range_words(vocabulary, STYLE_VALUES, therapists)
@@ -64,19 +67,19 @@ def _therapist_words(topic: str, vocabulary: tuple[str, ...], therapists: Column
 
 def _code_words(codes: Codes, vocabulary: tuple[str, ...]) -> tuple[Bools, Bools]:
     place = codes.within(vocabulary)
-    return place[:, None] == np.arange(len(vocabulary))[None, :], place != -1
+    return place[:, None] == np.arange(len(vocabulary))[None, :], np.repeat((place != -1)[:, None], len(vocabulary), 1)
 
 
 def _range_words(
     vocabulary: tuple[str, ...], ranges: Mapping[str, tuple[str, float, float]], therapists: Columns
 ) -> tuple[Bools, Bools]:
     has = np.zeros((therapists.size, len(vocabulary)), dtype=bool)
-    known = np.ones(therapists.size, dtype=bool)
+    on_record = np.ones((therapists.size, len(vocabulary)), dtype=bool)
     for j, word in enumerate(vocabulary):
         if word not in ranges:
             continue
         name, low, high = ranges[word]
         value = therapists.number(name)
-        known &= ~np.isnan(value)
+        on_record[:, j] = ~np.isnan(value)
         has[:, j] = (value >= low) & ((value < high) | (high == 1.0))
-    return has, known
+    return has, on_record

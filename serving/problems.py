@@ -50,7 +50,7 @@ def of_validation(errors: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:
     """pydantic's findings, one per field, without what was sent."""
     found = [
         FieldProblem(
-            field=_field(error["loc"]),
+            field=field_of(error["loc"]),
             rule=_rule(error),
             next_step=_STEPS.get(error["type"], "mend it; the form is at /docs"),
         )
@@ -96,7 +96,7 @@ def _rule(error: Mapping[str, Any]) -> str:
     )
 
 
-def _field(place: Sequence[Any]) -> str:
+def field_of(place: Sequence[Any]) -> str:
     """`client.birth_year`, `measures[2].value`; a name is cut before it can carry text."""
     name = ""
     for part in place:

@@ -11,7 +11,7 @@ from features.columns import Columns, Ints, Pairs
 from training.ranking import Weighing
 
 MOST_FOR, MOST_AGAINST = 3, 2
-WORTH_SAYING = 0.005
+WORTH_SAYING = 0.01
 EFFECT = "effect."
 
 _YES_NO: Mapping[str, tuple[str, str]] = {
@@ -21,12 +21,23 @@ _YES_NO: Mapping[str, tuple[str, str]] = {
     ),
     "main_problem_specialty": ("Works with the main problem", "Does not name the main problem among specialties"),
 }
+_SHARES: Mapping[str, str] = {
+    "problems_trained": "Verified training for {} of the problems",
+    "problems_specialty": "Works with {} of the problems",
+    "wishes_met": "Meets {} of the wishes",
+    "dislikes_hit": "Has {} of what the client would rather avoid",
+}
 _NUMBERS: Mapping[str, str] = {
-    "problems_trained": "Verified training for {value:.0%} of the problems",
-    "problems_specialty": "Works with {value:.0%} of the problems",
-    "wishes_met": "Meets {value:.0%} of the wishes",
-    "dislikes_hit": "Has {value:.0%} of what the client would rather avoid",
-    "years_practising": "{value:.0f} years in practice",
+    "interpersonal_skill": "Interpersonal skill",
+    "years_practising": "{:.0f} years in practice",
+    "severity_x_skill": "Interpersonal skill, seen together with how strong the symptoms are",
+    "severity_x_years": "Years in practice, seen together with how strong the symptoms are",
+    "directiveness_gap": "How near the style is to the directiveness wished for",
+    "expressiveness_gap": "How near the style is to the expressiveness wished for",
+    "homework_gap": "How near the style is to the work between sessions wished for",
+    "cases": "Experience with clients here",
+    "cases_with_problem": "Experience here with the main problem",
+    "recency": "How lately the therapist began with a client here",
 }
 _EARLIER: Mapping[str, tuple[str, str]] = {
     "therapist": (
@@ -118,9 +129,9 @@ def _words(part: Part, value: str | float | None, few_cases: bool) -> str:
         return f"{_capital(_meaning(part.name))}: {value}"
     if part.name in _YES_NO:
         return _YES_NO[part.name][0 if value > 0 else 1]
-    if part.name in _NUMBERS:
-        return _NUMBERS[part.name].format(value=value)
-    return _capital(_meaning(part.name))
+    if part.name in _SHARES:
+        return _SHARES[part.name].format("none" if value == 0 else "all" if value == 1 else f"{value:.0%}")
+    return _NUMBERS.get(part.name, _capital(_meaning(part.name))).format(value)
 
 
 def _meaning(name: str) -> str:

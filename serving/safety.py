@@ -16,8 +16,8 @@ Status = Literal["not_asked", "nothing_reported", "flagged", "held"]
 _WORDS: Mapping[Status, str] = {
     "not_asked": "No question about self-harm was answered. Please ask before a first session is arranged.",
     "nothing_reported": "Thoughts of self-harm were asked about and not reported on that day. Please keep asking.",
-    "flagged": "Thoughts of self-harm were reported. A clinician has been asked to talk with the client.",
-    "held": "Thoughts of self-harm were reported often. A clinician talks with the client before anyone is proposed.",
+    "flagged": "Thoughts of self-harm were reported. A clinician needs to talk with the client soon.",
+    "held": "Thoughts of self-harm were reported. A clinician talks with the client before anyone is proposed.",
 }
 
 

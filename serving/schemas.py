@@ -3,9 +3,9 @@
 import datetime as dt
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from data.manifest import Rule
 from data.tables import CODE_PATTERN, ID_PATTERN, TAG_PATTERN
@@ -123,12 +123,6 @@ class RecommendationRequest(_Request):
     exclude_therapists: list[Exclusion] = Field(default_factory=list, max_length=1000)
     k: int = Field(10, ge=1, le=MOST_RECOMMENDED, description="how many therapists to return")
     as_of: dt.date | None = Field(None, description="the day to judge on; today if left out")
-
-    @model_validator(mode="after")
-    def _something_is_known(self) -> Self:
-        if not self.client.model_fields_set:
-            raise ValueError("client is empty: give at least one of its columns")
-        return self
 
 
 class _Answer(BaseModel):

@@ -1,0 +1,49 @@
+"""`therapist-fit serve`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+SETTINGS_VARIABLE = "THERAPIST_FIT_SETTINGS"
+
+
+@app.command()
+def serve(
+    settings: Annotated[
+        Path,
+        typer.Option(
+            envvar=SETTINGS_VARIABLE, help="What the service says when it has no ranking to show, and more (TOML)."
+        ),
+    ] = Path("var/settings.toml"),
+    bundle: Annotated[Path | None, typer.Option(help="Bundle to serve; the registry's champion if not given.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Dataset to serve as it stands, on its own day; else what `data load` stored.")
+    ] = None,
+    database: Annotated[str | None, typer.Option(help="Database URL; default: SQLite in var/.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
+    as_json: Annotated[bool, typer.Option("--json", help="Say where it listens as one JSON object.")] = False,
+) -> None:
+    """Serve ranked, explained recommendations over HTTP, until stopped.
+
+    Example: therapist-fit serve --settings serving/settings.example.toml --data var/clinic
+    """
+    from serving.parent import champion
+    from serving.parent import serve as run
+    from serving.service import Sources
+    from serving.settings import Settings
+
+    told = Settings.read(settings)
+    folder, version = (bundle, "") if bundle is not None else champion()
+
+    def ready(address: str) -> None:
+        facts = {"url": address, "docs": f"{address}/docs", "bundle": str(folder)}
+        typer.echo(
+            json.dumps(facts) if as_json else f"serving {folder} at {address}; the API is described at {address}/docs"
+        )
+
+    run(told, Sources(folder, version, data, database), host, port, ready)

@@ -1,0 +1,52 @@
+"""Logs as JSON lines on stderr: what happened to which request, by id. Never an attribute of a person."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+
+def configure() -> None:
+    """Sends our events and the server's own messages through one formatter; called once by the process that serves."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _only_the_kind_of_error,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for name in ("serving", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def _only_the_kind_of_error(_logger: Any, _method: str, event: Any) -> Any:
+    """An exception's text and its frames may hold what was sent, so its class and place are all that is logged."""
+    info = event.pop("exc_info", None)
+    error = info[1] if isinstance(info, tuple) else info if isinstance(info, BaseException) else None
+    if error is not None:
+        event["error"], event["at"] = type(error).__name__, _place(error)
+    return event
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"

@@ -1,0 +1,62 @@
+"""A request id for every request: taken from the caller or made here, in every answer and every log line."""
+
+import re
+import time
+import uuid
+
+import structlog
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving import problems
+
+HEADER = "X-Request-ID"
+_FAILED = "the service failed; its log has the request id -> try again, or tell whoever runs it"
+_WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class RequestIds:
+    """Binds the id to the log, answers with it, and logs method, route, status and time; never query or body.
+
+    A request that fails where nobody expected it gets a problem document like any other.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+        scope.setdefault("state", {})["request_id"] = chosen = _chosen(scope)
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (HEADER.lower().encode(), chosen.encode())]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=chosen):
+            log = structlog.get_logger("serving")
+            try:
+                await self.app(scope, receive, answer)
+            except Exception as error:
+                log.error("failed", exc_info=error)
+                await problems.respond(500, _FAILED, scope["path"], chosen)(scope, receive, answer)
+            took = round((time.perf_counter() - started) * 1000, 1)
+            route = getattr(scope.get("route"), "path", "unknown")
+            log.info("request", method=scope["method"], route=route, status=status, milliseconds=took)
+
+
+def request_id(request: Request) -> str:
+    chosen: str = request.state.request_id
+    return chosen
+
+
+def _chosen(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == HEADER.lower().encode() and _WELL_FORMED.fullmatch(value.decode("latin-1")):
+            return str(value.decode("latin-1"))
+    return uuid.uuid4().hex

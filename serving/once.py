@@ -1,0 +1,67 @@
+"""One answer without a server and without a journal, by the chain of the service."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from data.database import new_id
+from data.dataset import read
+from data.errors import DataError, NotFoundError, Problem, RequestError
+from data.loading import from_dataset
+from serving.directory import Directory
+from serving.matcher import Matcher, problems_of, question
+from serving.problems import refused
+from serving.recommend import answer
+from serving.safety import assess
+from serving.schemas import RecommendationAnswer, RecommendationRequest
+from serving.service import Clock, load_servable, utc_now
+from serving.settings import NextStep, Settings
+
+WITHOUT_A_SERVICE = Settings(
+    next_step=NextStep(
+        contact="Nobody yet: this was computed on the command line, without a service.",
+        place_kept="The client keeps their place.",
+        who_acts="Whoever ran the command.",
+        by_when="Before anything else is done with this answer.",
+    )
+)
+"""For an answer that nobody stands behind: it says so where a service would say who acts."""
+
+
+def rank_once(
+    settings: Settings, bundle: Path, version: str, data: Path, request: RecommendationRequest, now: Clock = utc_now
+) -> RecommendationAnswer:
+    """The answer that a service on this dataset would give. Raises RequestError with every problem of the request."""
+    loaded = load_servable(bundle)
+    name = version or f"{loaded.manifest.created_at:%Y-%m-%d}"
+    matcher = Matcher(loaded, name, Directory.of(from_dataset(read(data)), settings), settings)
+    problems = problems_of(matcher, request, now())
+    if problems:
+        raise RequestError(problems)
+    assessment = assess(request.measures, settings.safety)
+    return answer(matcher, question(matcher, request, now()), assessment, new_id(now()), None)
+
+
+def read_request(path: Path, k: int | None = None) -> RecommendationRequest:
+    """The request in a JSON file; the client's columns alone will do. Raises with every problem of the file."""
+    body = _object(path)
+    body = body if "client" in body else {"client": body}
+    try:
+        return RecommendationRequest.model_validate(body if k is None else {**body, "k": k})
+    except ValidationError as error:
+        found = refused(error)
+        raise RequestError(Problem(one.field, "refused", one.rule, one.next_step) for one in found) from None
+
+
+def _object(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise NotFoundError(f"{path}: no such file: a request is a JSON file -> name one with --client")
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError([Problem(str(path), str(error), "must be JSON", "mend the file")]) from None
+    if not isinstance(body, dict):
+        raise DataError([Problem(str(path), type(body).__name__, "must be one JSON object", "mend the file")])
+    return body

@@ -1,0 +1,54 @@
+"""One worker process: an application on a socket that the parent has bound. It never imports MLflow."""
+
+import contextlib
+import socket
+import sys
+import threading
+from multiprocessing.connection import Connection
+from multiprocessing.process import parent_process
+
+import uvicorn
+
+from serving.app import create_app
+from serving.logs import configure
+from serving.service import Sources
+from serving.settings import Settings
+
+SECONDS_TO_FINISH = 10
+
+
+class _Server(uvicorn.Server):
+    """Tells the parent when the first request can come."""
+
+    def __init__(self, config: uvicorn.Config, parent: Connection):
+        super().__init__(config)
+        self._parent = parent
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._parent.send("")
+
+
+def work(settings: Settings, sources: Sources, bound: socket.socket, parent: Connection) -> None:
+    """Serves until told to stop. Sends "" to the parent when ready, or the reason why it cannot start."""
+    configure()
+    app = create_app(settings, sources)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=SECONDS_TO_FINISH
+    )
+    server = _Server(config, parent)
+    threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
+    with contextlib.suppress(SystemExit):
+        server.run(sockets=[bound])
+    if not server.started:
+        parent.send(str(getattr(app.state, "refused", "the server could not start; its log says why")))
+        sys.exit(1)
+
+
+def _stop_with_parent(server: uvicorn.Server) -> None:
+    """A worker whose parent is gone has nobody to stop it, so it stops itself."""
+    mother = parent_process()
+    if mother is not None:
+        mother.join()
+        server.should_exit = True

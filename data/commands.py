@@ -132,4 +132,4 @@ def _busy(what: str) -> Iterator[None]:
 
 
 if find_spec("data.synthetic.commands"):  # the room of the synthetic clinic brings its own command
-    app.command("simulate")(import_module("data.synthetic.commands").simulate)
+    app.command("simulate")(import_module("data.synthetic.commands").simulate_command)

@@ -68,3 +68,7 @@ class JournalError(TherapistFitError):
 
 class NotReadyError(TherapistFitError):
     """The service has no bundle, no directory or no database yet."""
+
+
+class DemoError(TherapistFitError):
+    """A step of the demonstration failed; the message has the step's last words."""

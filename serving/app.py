@@ -143,4 +143,5 @@ def _late_problems(service: Service, error: RequestValidationError) -> list[Fiel
 
 
 def _counted(found: list[FieldProblem]) -> str:
-    return f"{len(found)} field{'s' if len(found) != 1 else ''} break rules; each is named in `problems`"
+    count = "1 field breaks a rule" if len(found) == 1 else f"{len(found)} fields break rules"
+    return f"{count}; see `problems`"

@@ -90,7 +90,7 @@ def refused(error: ValidationError) -> list[FieldProblem]:
 
 
 def _rule(error: Mapping[str, Any]) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "must")
     return {"missing": "is required", "extra_forbidden": "no such field", "json_invalid": "must be JSON"}.get(
         str(error["type"]), message
     )

@@ -243,7 +243,7 @@ EXAMPLE_REQUEST: dict[str, Any] = {
         "birth_year": 1990,
         "languages": ["en"],
         "jurisdiction": "US-CA",
-        "payer": "Aetna",
+        "payer": "self-pay",
         "modalities": ["video", "in_person"],
         "problems": ["anxiety", "insomnia"],
         "care_level": "outpatient",

@@ -167,10 +167,14 @@ def _started(snapshot: Snapshot, episodes: pd.DataFrame) -> npt.NDArray[np.bool_
     known = episodes[["started_on", "sessions_attended"]].notna().any(axis=None)
     if not known:
         return np.ones(len(episodes), bool)
-    begun = episodes["started_on"].notna() | (episodes["sessions_attended"].fillna(0) > 0)
-    later = snapshot.measures()
-    later = later.loc[later["session"] > 0, "episode_id"]
-    answer: npt.NDArray[np.bool_] = (begun | episodes["episode_id"].isin(later)).to_numpy(dtype=bool)
+    begun: npt.NDArray[np.bool_] = (
+        episodes["started_on"].notna() | (episodes["sessions_attended"].fillna(0) > 0)
+    ).to_numpy(dtype=bool)
+    if begun.all():
+        return begun
+    measures = snapshot.measures()
+    later = measures.loc[measures["session"] > 0, "episode_id"].unique()
+    answer: npt.NDArray[np.bool_] = begun | episodes["episode_id"].isin(later).to_numpy(dtype=bool)
     return answer
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -44,13 +45,15 @@ class Scored:
         """Expected result of each row on the link scale, whoever the therapist is."""
         return head.prognosis(head.client_part(self.design, self.blocks["client"], landmark))
 
+    @cached_property
+    def _ranking(self) -> Floats:
+        """Border columns that rank, shared by all heads."""
+        return np.column_stack([self.design.therapist(self.blocks["therapist"]), self.design.pair(self.blocks["pair"])])
+
     def fit(self, head: Head, ids: Mapping[str, int]) -> Floats:
         """Posterior mean of the fit of each row's pair, on the link scale; `ids` are the head's known therapists."""
         position = np.array([ids.get(name, -1) for name in self.therapist_id], dtype=np.int64)
-        ranking = np.column_stack(
-            [self.design.therapist(self.blocks["therapist"]), self.design.pair(self.blocks["pair"])]
-        )
-        columns = ranking if head.info.parts.columns else ranking[:, :0]
+        columns = self._ranking if head.info.parts.columns else self._ranking[:, :0]
         return head.mean(columns, self.effects[:, used_effects(self.design, head.info.parts)], position)
 
 

@@ -100,8 +100,10 @@ def evaluate(
     everyone = test.iloc[choice.episode].assign(therapist_id=choice.therapist_id).reset_index(drop=True)
     pairs = score(history, everyone, trial.features, trial.material.design, severity, problems)
     offered = Offered(choice.episode, choice.assigned)
-    table = _Table(config, trial, test, seen, pairs, offered, snapshot)
-    result = {head.name: table.head(head) for head in config.heads if head.name not in trial.left_out}
+    learned = [head for head in config.heads if head.name not in trial.left_out]
+    goals = {head.name: target(head, snapshot, test, config.outcome, trial.sds) for head in learned}
+    table = _Table(config, trial, test, seen, pairs, offered, goals)
+    result = {head.name: table.head(head) for head in learned}
     return {
         "forward": blocks.forward,
         "test_from": None if blocks.test_from is None else blocks.test_from.isoformat(),
@@ -126,10 +128,7 @@ class _Table:
     seen: Scored
     pairs: Scored
     offered: Offered
-    snapshot: Snapshot
-
-    def _target(self, head: HeadConfig) -> Target:
-        return target(head, self.snapshot, self.test, self.config.outcome, self.trial.sds)
+    goals: Mapping[str, Target]
 
     def _landmark(self, head: Head, goal: Target) -> Floats:
         wide = goal.landmark.reindex(columns=list(head.info.landmark))
@@ -146,7 +145,7 @@ class _Table:
         return Resamples.of(therapist.astype(np.int64), self.config.bootstraps, self.config.seed)
 
     def head(self, config: HeadConfig) -> dict[str, Any]:
-        goal = self._target(config)
+        goal = self.goals[config.name]
         rows = np.flatnonzero(goal.known)
         if len(rows) < 2 or np.ptp(goal.value[rows]) == 0:
             return {"rows": len(rows), "note": "no results to compare in the test block"}
@@ -172,7 +171,7 @@ class _Table:
     def _choice(self, config: HeadConfig, contender: str) -> tuple[Floats, Floats]:
         """Result less prognosis of each client with a choice, and every pair's fit, both in the head's SD units."""
         model = self.trial.heads["model"][config.name].head
-        goal = self._target(config)
+        goal = self.goals[config.name]
         rows = self.offered.rows
         link = self.seen.prognosis(model, self._landmark(model, goal))[rows]
         head = self.trial.heads[contender][config.name].head

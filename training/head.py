@@ -87,8 +87,8 @@ class Head:
         return root
 
     def client_part(self, design: Design, block: Floats, landmark: Floats | None = None) -> Floats:
-        """Border columns of clients from their feature columns (rows, client columns)."""
-        extra = np.zeros((len(block), 0)) if landmark is None else landmark
+        """Border columns of clients from their feature columns (rows, client columns); no `landmark` means unknown."""
+        extra = np.full((len(block), len(self.landmark_mean)), np.nan) if landmark is None else landmark
         prognosis = self._trees.predict(np.column_stack([block, extra]))
         return np.column_stack([design.client_part(block, prognosis), self._landmarks(extra)])
 

@@ -131,16 +131,18 @@ class _Work:
         ranking = self.material.ranking[self.rows] if self.parts.columns else np.zeros((len(self.rows), 0))
         effects = self.material.effects[self.rows][:, used_effects(self.material.design, self.parts)]
         first = found = given or self._prognosis(np.zeros(len(self.rows)))
-        border, solution = self._fit(ranking, effects, found)
+        border, solution = self._fit(ranking, effects, found, None)
         for _ in range(self.config.prognosis.refits if found.trees and given is None else 0):
             pair_fit = ranking @ solution.b[border.shape[1] - ranking.shape[1] :] + self._own(solution, effects)
             found = self._prognosis(pair_fit)
-            border, solution = self._fit(ranking, effects, found)
+            border, solution = self._fit(ranking, effects, found, solution)
         return Learned(self._head(found, solution), self.rows, self.y, self.weight, first, border)
 
-    def _fit(self, ranking: Floats, effects: Floats, found: Prognosis) -> tuple[Floats, Solution]:
+    def _fit(
+        self, ranking: Floats, effects: Floats, found: Prognosis, start: Solution | None
+    ) -> tuple[Floats, Solution]:
         border = np.column_stack([self._client_part(found.crossed), ranking])
-        return border, self._solve(border, effects, found)
+        return border, self._solve(border, effects, found, start)
 
     def _prognosis(self, pair_fit: Floats) -> Prognosis:
         x = np.column_stack([self.material.blocks["client"][self.rows], self.extra])
@@ -158,11 +160,13 @@ class _Work:
         therapist = self.material.therapist[self.rows]
         return Sums.of(border, effects, response, therapist, len(self.material.therapist_ids), weight)
 
-    def _solve(self, border: Floats, effects: Floats, found: Prognosis) -> Solution:
+    def _solve(self, border: Floats, effects: Floats, found: Prognosis, start: Solution | None) -> Solution:
         shape = structure(self.material.design, self.parts, self.extra.shape[1], self.head.kind, bool(found.trees))
         if self.head.kind == "gaussian":
-            return fit(self._sums(border, effects, self.y, self.weight), shape)
-        linear, solution = found.crossed, None
+            theta = None if start is None else start.theta
+            return fit(self._sums(border, effects, self.y, self.weight), shape, theta)
+        solution = start
+        linear = found.crossed if start is None else border @ start.b + self._own(start, effects)
         for _ in range(ROUNDS_OF_WORK):
             chance = sigmoid(linear)
             slope = np.maximum(chance * (1 - chance), 1e-4)

@@ -18,6 +18,7 @@ import scipy.optimize
 from training.sums import Floats, Sums
 
 START = 0.3  # relative standard deviation from which every variance starts: well away from the boundary at 0
+LEAST_START = 0.01  # the criterion is flat at 0, so that a start there would never leave it
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def fit(sums: Sums, structure: Structure, theta: Floats | None = None) -> Soluti
         return _solve(sums, structure, np.zeros(0))
     found = scipy.optimize.minimize(
         lambda at: criterion(sums, structure, at),
-        structure.start() if theta is None else theta,
+        structure.start() if theta is None else np.where(np.abs(theta) < LEAST_START, LEAST_START, theta),
         jac=True,
         method="L-BFGS-B",
         options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-7},

@@ -5,12 +5,13 @@ features.json   the feature set;  design.json  the columns of the fit
 heads/NAME.txt  LightGBM text;    heads/NAME.npz  the mixed fit;  heads/NAME.json  what the head is
 therapists.parquet  ids and track counts as known on `as_of`
 golden.json     made-up rows with the columns and scores they had in training
+seal            a digest of all of these, the manifest included
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from data.errors import BundleError
 from features.build import FeatureSet
@@ -32,8 +32,11 @@ from training.head import Head, HeadInfo
 Floats = npt.NDArray[np.float64]
 
 TOLERANCE = 1e-9
-BESIDE = ("manifest.json", "audit.json")
-"""Files that the bundle's id does not cover."""
+SEAL = "seal"
+BESIDE = ("manifest.json", "audit.json", SEAL)
+"""Files that the bundle's id does not cover: it is the same whenever the same was learned."""
+UNSEALED = ("audit.json", SEAL)
+"""Files that may change after training."""
 
 
 def save(bundle: Bundle, folder: Path | str, golden: Mapping[str, Any]) -> Path:
@@ -56,6 +59,7 @@ def save(bundle: Bundle, folder: Path | str, golden: Mapping[str, Any]) -> Path:
     (part / "golden.json").write_text(json.dumps({**golden, "computed": compute(bundle, golden)}))
     manifest = bundle.manifest.model_copy(update={"bundle_id": digest(part)})
     (part / "manifest.json").write_text(manifest.model_dump_json(indent=1))
+    (part / SEAL).write_text(digest(part, UNSEALED))
     if folder.exists():
         shutil.rmtree(folder)
     return part.rename(folder)
@@ -65,12 +69,16 @@ def load(folder: Path | str) -> Bundle:
     """The bundle in a folder. Raises BundleError if it is unreadable, was altered, or no longer computes the same."""
     folder = Path(folder)
     try:
+        whole = (folder / SEAL).read_text() == digest(folder, UNSEALED)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"{folder}: not a readable bundle ({error}) -> train or export it again") from None
+    if not whole:
+        raise BundleError(f"{folder}: files were altered after training -> export the bundle again")
+    try:
         bundle = _read(folder)
         golden = json.loads((folder / "golden.json").read_text())
-    except (OSError, KeyError, ValueError, TypeError, ValidationError) as error:
+    except (OSError, KeyError, ValueError, TypeError) as error:
         raise BundleError(f"{folder}: not a readable bundle ({error}) -> train or export it again") from None
-    if bundle.manifest.bundle_id != digest(folder):
-        raise BundleError(f"{folder}: files were altered after training -> export the bundle again")
     differing = differences(bundle, golden)
     if differing:
         raise BundleError(
@@ -80,12 +88,13 @@ def load(folder: Path | str) -> Bundle:
     return bundle
 
 
-def digest(folder: Path) -> str:
-    """Sixteen hex digits over every file but those beside the model."""
+def digest(folder: Path, beside: Collection[str] = BESIDE) -> str:
+    """Sixteen hex digits over the names and bytes of every file but those `beside` the model."""
     found = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name not in BESIDE:
-            found.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+        if path.is_file() and path.name not in beside:
+            name, content = path.relative_to(folder).as_posix(), path.read_bytes()
+            found.update(f"{name}\0{len(content)}\0".encode() + content)
     return found.hexdigest()[:16]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from features.catalog import PAIR_FEATURES, ROW_FEATURES
 from features.columns import Codes, Columns, Floats, Pairs, Sets
-from features.feature import Feature, Group, PairFeature, number_of
+from features.feature import Feature, Group, PairFeature
 from features.rows import known_codes
 
 FEWEST_ROWS = 20
@@ -26,7 +26,7 @@ class FeatureSet:
 
     words: Mapping[str, tuple[str, ...] | None]
     declared: Mapping[str, str] = field(default_factory=dict)
-    """Features a dataset declares: name such as `client.travel_minutes` -> meaning; numbers of the row of that name."""
+    """Features a dataset declares: name such as `client.travel_minutes` -> meaning."""
 
     @classmethod
     def learn(
@@ -82,7 +82,7 @@ class FeatureSet:
         return {column: name for name in self.words for column in self._expanded(name)}
 
     def build(self, clients: Columns, therapists: Columns, pairs: Pairs) -> Floats:
-        """Columns of each pair, shape (pairs, columns), NaN where unknown; a pair alone gets what it gets among others."""
+        """Columns of each pair, (pairs, columns), NaN where unknown; a pair alone gets what it gets among others."""
         return np.concatenate(
             [
                 self.build_rows("client", clients)[pairs.client],
@@ -119,7 +119,7 @@ def _group(part: str) -> Literal["client", "therapist"]:
 
 def _declared(name: str, meaning: str) -> Feature:
     group, column = name.split(".", 1)
-    return Feature(name, meaning, _group(group), number_of(column))
+    return Feature(name, meaning, _group(group), lambda rows: rows.column(column))
 
 
 def _words(built: Floats | Codes | Sets, fewest: int) -> tuple[str, ...] | None:
@@ -142,4 +142,6 @@ def _block(built: Floats | Codes | Sets, words: tuple[str, ...] | None) -> Float
         member: Floats = built.within(words or ()).astype(np.float64)
         member[~built.known] = np.nan
         return member
+    if words is not None:  # a column of codes that these rows were never given
+        return np.full((len(built), len(words)), np.nan)
     return built[:, None]

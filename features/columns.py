@@ -116,6 +116,11 @@ class Columns:
         none = np.zeros(self.size, dtype=bool)
         return Sets((), np.zeros((self.size, 0), dtype=bool), none, np.full(self.size, -1, dtype=np.int64))
 
+    def column(self, name: str) -> Floats | Codes | Sets:
+        """The column of that name, whatever its kind."""
+        found: Floats | Codes | Sets = self.sets.get(name) or self.codes.get(name) or self.number(name)
+        return found
+
     def take(self, rows: Ints) -> Self:
         return type(self)(
             len(rows),

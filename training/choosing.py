@@ -10,7 +10,7 @@ from features.policy import Part, Policy
 from training.config import MEASURE, TrainConfig
 
 TABLE_OF = {"client": "clients", "therapist": "therapists", "episode": "episodes", "session": "sessions"}
-NUMERIC = ("number", "integer", "boolean")
+USABLE = ("number", "integer", "boolean", "code", "codes", "tag", "tags")
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ def choose(config: TrainConfig, dataset: Dataset, policy: Policy) -> Chosen:
 
 
 def declared_features(dataset: Dataset) -> dict[str, str]:
-    """Numeric columns that the dataset declares as known before the match: `client.x` -> meaning."""
+    """Columns that the dataset declares as known before the match: `client.x` -> meaning."""
     found = {}
     for group in ("client", "therapist"):
         for name, column in dataset.manifest.column.get(TABLE_OF[group], {}).items():
-            if column.known == "before" and column.kind in NUMERIC:
+            if column.known == "before" and column.kind in USABLE:
                 found[f"{group}.{name}"] = column.meaning
     return found
 
@@ -72,7 +72,7 @@ def _refusals(name: str, dataset: Dataset, policy: Policy, declared: Mapping[str
     if contract[column].known == "after":
         rule = "is known only after the match, and what is known after the match is never a feature"
         return [Problem(where, f"{table}.{column}", rule, "take it out of features.include")]
-    rule = "is not built as a feature; only numeric client and therapist columns declared in dataset.toml are"
+    rule = "is not built as a feature; only client and therapist columns declared in dataset.toml are"
     return [Problem(where, f"{table}.{column}", rule, "take it out of features.include")]
 
 

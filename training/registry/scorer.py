@@ -24,7 +24,12 @@ class Scorer(PythonModel):
     def load_context(self, context: Any) -> None:
         self.bundle: Bundle = load(context.artifacts["bundle"])
 
-    def predict(self, _context, model_input, _params=None):  # type: ignore[no-untyped-def]  # MLflow reads hints as schema
+    def predict(
+        self,
+        context: Any,  # noqa: ARG002 - MLflow calls by these names
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> pd.DataFrame:
         parts = [self._choice(text, rows) for text, rows in model_input.groupby("client", sort=False)]
         return pd.concat(parts).loc[model_input.index]
 

@@ -1,6 +1,7 @@
 """Puts a finished run into MLflow: what it was told, what it found, what it made."""
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,7 +11,9 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.tracking import MlflowClient
 from mlflow.types.schema import ColSpec, Schema
 
 from training.bundle import Manifest
@@ -33,7 +36,7 @@ class Tracked:
 
 def track(trained: Trained) -> Tracked:
     """Logs config, data hash, metrics with intervals, pictures, card and bundle; registers the bundle as a version."""
-    connect()
+    client = connect()
     manifest = trained.bundle.manifest
     with mlflow.start_run(run_name=manifest.name) as run:
         mlflow.set_tags(_tags(manifest, trained.folder))
@@ -46,23 +49,35 @@ def track(trained: Trained) -> Tracked:
             card.write_text(model_card(manifest, trained.bundle))
             mlflow.log_artifact(str(card))
         mlflow.log_artifact(str(trained.folder / "manifest.json"))
-        registered = _register(trained.folder)
+        registered = _register(client, run.info.run_id, _log(trained.folder))
     return Tracked(run.info.run_id, registered)
 
 
-def _register(folder: Path) -> str:
+def _log(folder: Path) -> str:
+    """Logs the bundle as a pyfunc and returns its model id. MLflow's warnings are about what is meant to be so here."""
     text = ColSpec("string", "client"), ColSpec("string", "therapist")
-    logged = mlflow.pyfunc.log_model(
-        name="bundle",
-        python_model=str(Path(__file__).with_name("scorer.py")),
-        artifacts={"bundle": str(folder)},
-        code_paths=[str(_ROOT / name) for name in ("data", "features", "training")],
-        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-        signature=ModelSignature(inputs=Schema(list(text))),
-        input_example=_example(folder),
-        registered_model_name=MODEL,
-    )
-    return str(logged.registered_model_version)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logged = mlflow.pyfunc.log_model(
+            name="bundle",
+            python_model=str(Path(__file__).with_name("scorer.py")),
+            artifacts={"bundle": str(folder)},
+            code_paths=[str(_ROOT / name) for name in ("data", "features", "training")],
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            signature=ModelSignature(inputs=Schema(list(text))),
+            input_example=_example(folder),
+        )
+    return str(logged.model_id)
+
+
+def _register(client: MlflowClient, run_id: str, model_id: str) -> str:
+    """The next version of the registered model; the client says nothing where `log_model` would print."""
+    try:
+        client.get_registered_model(MODEL)
+    except MlflowException:
+        client.create_registered_model(MODEL)
+    made = client.create_model_version(MODEL, f"models:/{model_id}", run_id, model_id=model_id)
+    return str(made.version)
 
 
 def _example(folder: Path) -> pd.DataFrame:

@@ -166,11 +166,27 @@ class _Ranking:
             words = "The first in the list also has the soonest free time."
             return VersusSoonest(gain=0.0, low=0.0, high=0.0, extra_days=0, words=words)
         gain, low, high = difference(self.posteriors, self.matcher.bundle.weighing, total, top, soonest)
-        return VersusSoonest(gain=gain, low=low, high=high, extra_days=extra, words=_waiting(gain, low, high, extra))
+        words = _waiting(gain, low, high, extra) + self._as_good_and_sooner(top)
+        return VersusSoonest(gain=gain, low=low, high=high, extra_days=extra, words=words)
+
+    def _as_good_and_sooner(self, top: int) -> str:
+        """Whoever, among those shown who cannot be told apart from the first, is free before them."""
+        shown = self.ranked.order[: self.asked.request.k]
+        tied = shown[self.ranked.tie_group[shown] == self.ranked.tie_group[top]]
+        sooner = tied[self.wait_days[tied] < self.wait_days[top]]
+        if not len(sooner):
+            return ""
+        best = int(sooner[np.argmin(self.wait_days[sooner])])
+        therapist, days = self.matcher.directory.ids[self.rows[best]], days_in_words(self.wait_days[best])
+        return f" Of those who cannot be told apart from the first, {therapist} is free soonest, in {days}."
+
+
+def days_in_words(count: float) -> str:
+    return "1 day" if count == 1 else f"{int(count)} days"
 
 
 def _waiting(gain: float, low: float, high: float, extra: int) -> str:
-    days = "no longer wait" if extra == 0 else f"{extra} more day{'s' if extra != 1 else ''} of waiting"
+    days = "no longer wait" if extra == 0 else f"{days_in_words(extra)} more of waiting"
     numbers = f"{gain:+.2f} SD (80 % interval {low:+.2f} to {high:+.2f})"
     start = f"The first in the list, at {days}, is expected to bring {numbers} over the soonest free time"
     if low > 0:

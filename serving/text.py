@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from serving.recommend import days_in_words
+
 HEADER = f"{'rank':<5}{'therapist':<14}{'ties':<6}{'utility (80 % interval)':<28}{'next free':<22}wait"
 
 
@@ -37,6 +39,6 @@ def _recommendation(one: Mapping[str, Any]) -> list[str]:
     utility, slots = one["utility"], one["next_slots"]
     interval = f"{utility['mean']:+.2f} ({utility['low']:+.2f} to {utility['high']:+.2f})"
     when = slots[0]["starts_at"][:16].replace("T", " ") + " UTC" if slots else "not known"
-    wait = "not known" if one["wait_days"] is None else f"{one['wait_days']} days"
+    wait = "not known" if one["wait_days"] is None else days_in_words(one["wait_days"])
     first = f"{one['rank']:<5}{one['therapist_id']:<14}{one['tie_group'] or '-':<6}{interval:<28}{when:<22}{wait}"
     return [first, *(f"     {words}" for words in one["reasons"]), *(f"     ! {words}" for words in one["cautions"])]

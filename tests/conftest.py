@@ -22,9 +22,7 @@ RULE = "THERAPIST_FIT_REQUIRE_ALL=1 turns a skip into a failure"
 def real_data() -> Path:
     """The folder of real data beside the project, or the one THERAPIST_FIT_REAL_DATA names."""
     if not REAL_DATA.is_dir():
-        pytest.skip(
-            f"real data: {REAL_DATA} is missing; it is not part of the repository -> set THERAPIST_FIT_REAL_DATA"
-        )
+        pytest.skip(f"{REAL_DATA} is missing: real data are not part of the repository -> set THERAPIST_FIT_REAL_DATA")
     return REAL_DATA
 
 

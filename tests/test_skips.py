@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SKIPPING = {
     "in_a_test": "import pytest\ndef test_a():\n    pytest.skip('the body says so')\n",
-    "in_a_fixture": "import pytest\n@pytest.fixture\ndef f():\n    pytest.skip('the fixture says so')\ndef test_a(f): pass\n",
+    "in_a_fixture": "from pytest import *\n@fixture\ndef f():\n    skip('its fixture says so')\ndef test(f): pass\n",
     "by_a_mark": "import pytest\n@pytest.mark.skipif(True, reason='the mark says so')\ndef test_a(): pass\n",
     "of_a_module": "import pytest\npytest.skip('the module says so', allow_module_level=True)\n",
     "for_an_import": "import pytest\npytest.importorskip('no_such_module_at_all')\n",
@@ -31,13 +31,8 @@ def test_every_kind_of_skip_is_a_failure_that_names_its_reason_where_all_tests_a
     found = run(tmp_path, SKIPPING, THERAPIST_FIT_REQUIRE_ALL="1")
     assert found.returncode == 1
     assert found.stdout.count("THERAPIST_FIT_REQUIRE_ALL=1 turns a skip into a failure") >= len(SKIPPING)
-    for reason in (
-        "the body says so",
-        "the fixture says so",
-        "the mark says so",
-        "the module says so",
-        "no_such_module",
-    ):
+    places = ("body", "fixture", "mark", "module")
+    for reason in (*(f"{place} says so" for place in places), "no_such_module"):
         assert reason in found.stdout
     assert "skipped" not in found.stdout.splitlines()[-1]
 

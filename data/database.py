@@ -20,7 +20,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 
-from data.errors import NotFoundError
+from data.errors import NotReadyError
 
 URL_VARIABLE = "THERAPIST_FIT_DATABASE_URL"
 DEFAULT_URL = "sqlite:///var/therapist-fit.db"
@@ -188,12 +188,12 @@ def open_database(url: str | None = None) -> sa.Engine:
 
 
 def require_schema(engine: sa.Engine) -> None:
-    """Raises NotFoundError unless the database has the schema of this program."""
+    """Raises NotReadyError unless the database has the schema of this program."""
     with engine.connect() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
     head = ScriptDirectory.from_config(_config()).get_current_head()
     if found != head:
-        raise NotFoundError(
+        raise NotReadyError(
             f"database schema {found or 'none'}: this program needs {head} "
             "-> start the server's parent, or run `therapist-fit data load`, which bring it up to date"
         )

@@ -41,11 +41,12 @@ def _only_the_kind_of_error(_logger: Any, _method: str, event: Any) -> Any:
     info = event.pop("exc_info", None)
     error = info[1] if isinstance(info, tuple) else info if isinstance(info, BaseException) else None
     if error is not None:
-        event["error"], event["at"] = type(error).__name__, _place(error)
+        event["error"], event["at"] = type(error).__name__, place_of(error)
     return event
 
 
-def _place(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
+    """Module and line that raised it; the message and the variables may hold what was sent, so they stay out."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

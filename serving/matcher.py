@@ -84,8 +84,8 @@ def problems_of(
     day = request.as_of or matcher.today(now)
     ranges = dict(matcher.bundle.manifest.severity_of)
     found = intake.unreadable(request, matcher.client_kinds(), ranges, day, positions)
-    asked = Columns.of(intake.client_table(request), CLIENT_KINDS, 1)
-    return found + unanswered(matcher.directory.practice, asked)
+    contract = {name: values for name, values in intake.client_table(request).items() if name in CLIENT_KINDS}
+    return found + unanswered(matcher.directory.practice, Columns.of(contract, CLIENT_KINDS, 1))
 
 
 def _window(window: Window | None, settings: Settings) -> tuple[np.datetime64, np.datetime64] | None:

@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import problems
+from serving.logs import place_of
 
 HEADER = "X-Request-ID"
 _FAILED = "the service failed; its log has the request id -> try again, or tell whoever runs it"
@@ -43,7 +44,7 @@ class RequestIds:
             try:
                 await self.app(scope, receive, answer)
             except Exception as error:
-                log.error("failed", exc_info=error)
+                log.error("failed", error=type(error).__name__, at=place_of(error))
                 await problems.respond(500, _FAILED, scope["path"], chosen)(scope, receive, answer)
             took = round((time.perf_counter() - started) * 1000, 1)
             route = getattr(scope.get("route"), "path", "unknown")

@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 
 from data.database import DECISIONS, METADATA, connect, database_url, migrate, new_id, open_database, require_schema
 from data.decisions import Decision, append_decision, history
-from data.errors import NotFoundError
+from data.errors import NotReadyError
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 
@@ -62,7 +62,7 @@ def test_two_programs_that_migrate_at_once_take_turns(url: str) -> None:
 
 def test_a_database_without_the_schema_is_refused(url: str) -> None:
     engine = connect(url)
-    with pytest.raises(NotFoundError, match="this program needs 0001"):
+    with pytest.raises(NotReadyError, match="this program needs 0001"):
         require_schema(engine)
     engine.dispose()
 

@@ -3,8 +3,8 @@
 import datetime as dt
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,17 @@ def served(app: FastAPI) -> Iterator[httpx.Client]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture
+def serve() -> Callable[[FastAPI], AbstractContextManager[httpx.Client]]:
+    """Serves an application for the length of a block."""
+    return served
+
+
+@pytest.fixture(scope="session")
+def told() -> Settings:
+    return SETTINGS
 
 
 @pytest.fixture(scope="session")

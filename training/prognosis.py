@@ -33,7 +33,7 @@ def learn(
 ) -> Prognosis:
     """Learns y (n,) from client columns x (n, p), given the fit (n,) of each row's pair on the link scale.
 
-    Without columns, or switched off, the prognosis is the mean.
+    Without columns, with too few rows for a tree to split, or switched off, the prognosis is the mean.
     """
     mean = float(np.average(y, weights=weight))
     constant = mean if kind == "gaussian" else float(np.log(mean / (1 - mean)))
@@ -57,6 +57,8 @@ def learn(
     crossed = np.empty(len(y))
     for f, booster in zip(np.unique(fold), boosters.boosters, strict=True):
         crossed[fold == f] = constant + booster.predict(x[fold == f], raw_score=True, num_iteration=rounds)
+    if float(np.ptp(crossed)) < 1e-9:  # too few rows for any split
+        return Prognosis(np.full(len(y), constant), "", constant, 0)
     final = lightgbm.train(settings, whole, num_boost_round=rounds)
     return Prognosis(crossed, final.model_to_string(), constant, rounds)
 

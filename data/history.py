@@ -85,8 +85,8 @@ class Snapshot:
         clients = self.history._table("clients")
         if self.day is None:
             return clients
-        referred = _first_referral(self.history._table("episodes"))
-        return clients[self._known(clients["client_id"].map(referred))].reset_index(drop=True)
+        referred = _first_referral(self.history._table("episodes")).reindex(clients["client_id"])
+        return clients[self._known(referred).to_numpy()].reset_index(drop=True)
 
     def preferences(self) -> pd.DataFrame:
         preferences = self.history._table("preferences")

@@ -32,12 +32,13 @@ def serve(
 
     Example: therapist-fit serve --settings serving/settings.example.toml --data var/clinic
     """
+    from serving.settings import Settings
+
+    told = Settings.read(settings)  # first, because the rest takes seconds to import
     from serving.parent import champion
     from serving.parent import serve as run
     from serving.service import Sources
-    from serving.settings import Settings
 
-    told = Settings.read(settings)
     folder, version = (bundle, "") if bundle is not None else champion()
 
     def ready(address: str) -> None:

@@ -1,0 +1,41 @@
+"""The demonstration: everything once, without a terminal, in a folder of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data.errors import ConfigError
+from serving.demo import MARK, _fresh
+
+SMALL = ("--episodes", "800", "--therapists", "30")
+
+
+@pytest.mark.prove
+def test_it_shows_a_ranking_that_a_real_server_gave(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import therapist_fit; therapist_fit.main()", "demo", *SMALL]
+    done = subprocess.run(
+        [*command, "--folder", str(tmp_path / "demo")], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 0, done.stderr
+    ranked = [line.split()[:2] for line in done.stdout.splitlines() if line[:1].isdigit() and " t-" in line]
+    assert [rank for rank, _ in ranked[:5]] == ["1", "2", "3", "4", "5"]
+    for words in ("SYNTHETIC", "signed as `demo`", "mlflow ui", "/docs", "The server is stopped."):
+        assert words in done.stdout
+    log = (tmp_path / "demo" / "server.log").read_text().splitlines()
+    assert json.loads(log[-1])["event"].startswith("Finished server process")
+
+
+def test_it_writes_into_no_folder_but_its_own(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="holds other files"):
+        _fresh(tmp_path)
+    assert (tmp_path / "letter.txt").read_text() == "mine"
+
+
+def test_it_clears_what_an_earlier_demonstration_left(tmp_path: Path) -> None:
+    home = _fresh(tmp_path / "demo")
+    (home / "clinic").mkdir()
+    assert sorted(path.name for path in _fresh(tmp_path / "demo").iterdir()) == [MARK, "settings.toml"]

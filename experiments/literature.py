@@ -92,7 +92,9 @@ def figure(result: dict[str, Any], path: Path) -> Path:
         axes.plot([value], [place], "o", color=colour, markersize=4, zorder=3)
         axes.text(2.05, place, f"{f['value']:.3f}  [{_range(f['low'], f['high'])}]", va="center", fontsize=7)
     axes.set_yticks(range(len(entries)), [f["name"] for f in entries], fontsize=7)
-    axes.set_xlim(-1, 3)
+    axes.set_xlim(-1.05, 3)
+    axes.set_ylim(-0.8, len(entries) - 0.2)
+    axes.spines[["top", "right", "left"]].set_visible(False)
     axes.set_xticks([0, 1], ["low end of target", "high end"], fontsize=7)
     hits = f"{result['hits']} of {len(entries)} figures lie in their target range"
     axes.set_title(f"SYNTHETIC clinic, arm base: {hits}", fontsize=9)

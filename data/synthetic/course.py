@@ -171,16 +171,18 @@ def run(
     count = _count(shared.length_edges, shared.leavers, drawn.length[rows] - _LEAVES_EARLY * leaves)
     post = floored(truth.composite[rows] - truth.needs.prognosis[rows] - truth.fit(rows, therapists))
     factor = _alliance_factor(dyad) * _adherence_factor(drawn.adherence[rows], dyad)
-    courses.intended[rows] = count
+    intended = count
     if ARMS[plan.arm].informative_dropout:
         expected = post * _bounded(factor, post)
-        count, leaves = _leave_by_score(truth, intake, drawn, shared, rows, expected, chance)
+        intended = np.minimum(_count(shared.length_edges, 0.0, drawn.length[rows]) + 2, MOST)
+        count, leaves = _leave_by_score(truth, intake, drawn, shared, rows, intended, expected, chance)
     else:
         factor = factor * np.where(leaves, 1 + _LEAVER_PENALTY * (1 - chance), 1 - _LEAVER_PENALTY * chance)
         factor = factor * (1 + _SHORT_COURSE[count - 1] - shared.short[leaves.astype(int)])
     post = post * _bounded(factor, post)
     courses.therapist[rows], courses.matched[rows], courses.wait[rows] = therapists, matched, wait
-    courses.sessions[rows], courses.leaves[rows], courses.post[rows] = count, leaves, post
+    courses.sessions[rows], courses.intended[rows] = count, intended
+    courses.leaves[rows], courses.post[rows] = leaves, post
     _date(drawn, courses, rows)
 
 
@@ -264,18 +266,18 @@ def _leave_by_score(
     drawn: Luck,
     shared: Rules,
     rows: np.ndarray,
+    intended: np.ndarray,
     post: np.ndarray,
     chance: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sessions attended and whether the client left: after each session by therapist, alliance and the last score."""
-    intended = np.maximum(_count(shared.length_edges, 0.0, drawn.length[rows]), 2)
     count, leaves = intended.copy(), np.zeros(len(rows), bool)
-    base = -np.log1p(-np.clip(chance, 0.001, 0.95)) / 3.2
+    base = -np.log1p(-np.clip(chance, 0.001, 0.95)) / 4.2
     for session in range(1, int(intended.max())):
         at = np.full(len(rows), session)
         phq9, gad7 = scores(intake, drawn, shared, rows, at, intended, post)
         gain = truth.composite[rows] - (phq9 / PHQ9_SD + gad7 / GAD7_SD) / 2
-        hazard = 1 - np.exp(-base / np.sqrt(session) * np.exp(-1.1 * (gain - 0.35)))
+        hazard = 1 - np.exp(-base / session**0.3 * np.exp(-1.1 * (gain - 0.35)))
         goes = ~leaves & (session < intended) & (drawn.hazard[rows, session - 1] < hazard)
         count, leaves = np.where(goes, session, count), leaves | goes
     return count, leaves

@@ -52,6 +52,10 @@ class Effects:
     prior_main: np.ndarray
     """(therapists): what the measured profile predicts of `main`."""
     prior_slope: np.ndarray
+    main_sd: float
+    slope_sd: float
+    problem_sd: float
+    """SDs of `main`, `slope` and `problem` over therapists, as planted."""
     match_scale: float
     """Multiplies every match coefficient, so that the interaction has the arm's variance."""
     harmful: np.ndarray
@@ -111,6 +115,9 @@ def draw(
         dropout=arm.other_heads * np.sqrt(DROPOUT_VARIANCE) * drawn["dropout"],
         prior_main=main_sd * profile,
         prior_slope=slope_sd * profile,
+        main_sd=float(main_sd),
+        slope_sd=slope_sd,
+        problem_sd=scale * PROBLEM_SD * POST_SD,
         match_scale=scale,
         harmful=rng.random(len(staff.ids)) < 1 / 3,
     )

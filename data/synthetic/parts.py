@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -78,7 +79,13 @@ def _each(plans: list[Plan]) -> Iterator[tuple[Dataset, Truth]]:
 
 def _append(dataset: Dataset, folder: Path, writers: dict[str, pq.ParquetWriter], closing: ExitStack) -> None:
     for name, frame in dataset.frames.items():
-        rows = pa.Table.from_pandas(frame, preserve_index=False)
+        rows = pa.table({column: _arrow(frame[column]) for column in frame})
         if name not in writers:
             writers[name] = closing.enter_context(pq.ParquetWriter(folder / f"{name}.parquet", rows.schema))
         writers[name].write_table(rows)
+
+
+def _arrow(values: pd.Series) -> pa.Array:
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return pa.array(values.dt.tz_convert(None).to_numpy(), pa.timestamp("us", tz="UTC"))
+    return pa.array(values.array, from_pandas=True)

@@ -96,6 +96,25 @@ class Truth:
         parts = self.parts(episodes, therapists)
         return np.asarray(sum(value for name, value in parts.items() if name != "prognosis"))
 
+    def known_fit(self, episodes: np.ndarray, therapists: np.ndarray) -> np.ndarray:
+        """The fit as far as a perfect model knows it before any case: match effects and what the profile predicts.
+
+        The *ceiling* starts from this and learns only each therapist's own deviations from data: those of
+        (main, slope), with `deviation_covariance`, and one per problem, with SD `effects.problem_sd`. Noise given
+        the pair grows with the expected post score, as scores are bounded.
+        """
+        parts, s = self.parts(episodes, therapists), self.severity[episodes]
+        shared = sum(value for name, value in parts.items() if name.startswith("match:") or name == "harm")
+        return np.asarray(shared + self.effects.prior_main[therapists] + self.effects.prior_slope[therapists] * s)
+
+    def deviation_covariance(self) -> np.ndarray:
+        """(therapists, 2, 2): covariance of a therapist's (main, slope) around what the profile predicts."""
+        e = self.effects
+        explained = PROFILE_SHARE * self.staff.skill_known[:, None, None]
+        correlation = np.array([[1.0, INTERCEPT_SLOPE], [INTERCEPT_SLOPE, 1.0]])
+        scale = np.array([e.main_sd, e.slope_sd])
+        return np.asarray((correlation - explained) * np.outer(scale, scale))
+
     def outcome(self, episodes: np.ndarray, therapists: np.ndarray) -> np.ndarray:
         """Expected outcome of each pair, exact up to the rounding of totals."""
         composite = self.composite[episodes]
@@ -121,7 +140,10 @@ class Truth:
         )
 
     def retention(self, episodes: np.ndarray, therapists: np.ndarray) -> np.ndarray:
-        """Probability that the client does not drop out, over all alliances the dyad may come to have."""
+        """Probability that the client does not drop out, over all alliances the dyad may come to have.
+
+        Not for `informative-dropout`, where leaving also depends on the scores on the way.
+        """
         logit = self.dropout_logit(episodes, therapists)
         nodes, weights = hermegauss(15)
         total = np.zeros(np.shape(logit))
@@ -136,8 +158,6 @@ class Truth:
     def describe(self) -> dict[str, Any]:
         """The planted effects in names and numbers: what the file `truth.json` says."""
         arm, scale = ARMS[self.plan.arm], self.effects.match_scale
-        bend = (arm.low_share + arm.high_share - 2 * arm.therapist_share) / 8
-        main_sd = self._main_sd()
         return {
             "plan": self.plan.model_dump(mode="json"),
             "outcome": "mean over phq9 and gad7 of (intake - last) / intake SD, with SDs 6.0 and 5.0",
@@ -145,12 +165,12 @@ class Truth:
             "residual_sd": RESIDUAL_SD,
             "therapist_share": {"-2": arm.low_share, "0": arm.therapist_share, "+2": arm.high_share},
             "interaction_share": arm.interaction,
-            "main_sd_beside_match": main_sd,
-            "slope_sd": float(np.sqrt(max(bend, 0.0)) * RESIDUAL_SD),
+            "main_sd_beside_match": self.effects.main_sd,
+            "slope_sd": self.effects.slope_sd,
             "intercept_slope_correlation": INTERCEPT_SLOPE,
-            "problem_sd": float(self.effects.problem[0].std()),
+            "problem_sd": self.effects.problem_sd,
             "share_of_therapist_variance_by_profile": PROFILE_SHARE,
-            "profile": {"therapists.interpersonal_skill": float(np.sqrt(PROFILE_SHARE)) * main_sd},
+            "profile": {"therapists.interpersonal_skill": float(np.sqrt(PROFILE_SHARE)) * self.effects.main_sd},
             "alliance_share": ALLIANCE_SHARE * arm.other_heads,
             "dropout_variance_on_the_logit_scale": DROPOUT_VARIANCE * arm.other_heads,
             "preference": {
@@ -173,11 +193,6 @@ class Truth:
             "harmful_therapists": self.therapist_ids[self.effects.harmful].tolist() if self.plan.harm else [],
             "problems": list(words.PROBLEMS),
         }  # fmt: skip
-
-    def _main_sd(self) -> float:
-        skill = self.staff.skill * self.staff.skill_known
-        spread = np.sqrt((skill**2).sum())
-        return float(np.sqrt((self.effects.prior_main**2).sum()) / max(float(spread), 1e-12) / np.sqrt(PROFILE_SHARE))
 
     def write(self, folder: Path | str) -> Path:
         """Writes `truth.json` and `truth.npz` into a folder of its own, which training never reads."""

@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from data.dataset import Dataset
     from data.synthetic.truth import Truth
     from training.run import Trained
+
+settings.register_profile("training", deadline=None)  # a busy machine is no failure
+settings.load_profile("training")
 
 Tables = Callable[..., "Dataset"]
 

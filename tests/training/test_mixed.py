@@ -70,7 +70,7 @@ structures = st.builds(
 
 
 @given(structures, st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_gradient_of_the_criterion_is_that_of_finite_differences(structure: Structure, seed: int):
     rows = simulate(seed % 50, therapists=5, each=6, weighted=True)
     rng = np.random.default_rng([seed, 1])
@@ -84,7 +84,7 @@ def test_the_gradient_of_the_criterion_is_that_of_finite_differences(structure: 
 
 
 @given(st.integers(0, 1000), st.integers(1, 359))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_sums_of_the_parts_add_up_to_the_sums_of_the_whole(seed: int, cut: int):
     rows = simulate(seed, weighted=True)
     first, second = (
@@ -288,7 +288,7 @@ def test_the_mean_of_pairs_and_their_terms_are_those_of_the_posterior(tiny: tupl
 
 
 @given(st.integers(0, 1000), st.randoms(use_true_random=False))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_the_order_of_rows_changes_nothing_and_renamed_therapists_only_move(seed: int, random):
     rows = simulate(seed % 7)
     order, names = list(range(len(rows.y))), list(range(THERAPISTS))

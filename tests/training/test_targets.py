@@ -108,7 +108,9 @@ def test_only_scores_known_on_the_day_count(tables):
 
 def test_intake_sds_are_those_of_the_totals_at_intake(tables):
     episodes = "".join(f"e{i},c{i},t1,2025-01-01,,,,\n" for i in range(3))
-    measures = "".join(f"e{i},0,phq9,0,client,2025-01-01,{v}\ne{i},4,phq9,0,client,,3\n" for i, v in enumerate((5, 10, 15)))
+    measures = "".join(
+        f"e{i},0,phq9,0,client,2025-01-01,{v}\ne{i},4,phq9,0,client,,3\n" for i, v in enumerate((5, 10, 15))
+    )
     assert intake_sds(known(dataset(tables, measures, episodes)), ("phq9", "gad7")) == {"phq9": 5.0}
 
 

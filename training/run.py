@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from data.consent import for_learning
 from data.dataset import Dataset
@@ -57,6 +58,11 @@ def train(dataset: Dataset, config: TrainConfig, folder: Path | str, say: Say = 
     A run learns twice: from what was known before the test block (that is evaluated), and from everything known (that
     is served). Raises ConfigError for features that must not be used, DataError where too little is left to learn from.
     """
+    with threadpool_limits(config.prognosis.threads):
+        return _train(dataset, config, folder, say)
+
+
+def _train(dataset: Dataset, config: TrainConfig, folder: Path | str, say: Say) -> Trained:
     policy = Policy.read()
     chosen = choose(config, dataset, policy)
     history = History(for_learning(dataset))

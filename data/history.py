@@ -179,7 +179,7 @@ class Knowledge:
 
 def main_problem(problems: pd.Series) -> pd.Series:
     """The first of the `|`-separated problems."""
-    return problems.str.split("|", n=1).str[0]
+    return problems.str.replace(r"\|.*", "", regex=True)
 
 
 def _first_referral(episodes: pd.DataFrame) -> pd.Series:

@@ -280,6 +280,12 @@ def test_the_main_problem_is_the_one_given_first():
     assert main_problem(ids("anxiety|sleep", "sleep")).tolist() == ["anxiety", "sleep"]
 
 
+def test_where_no_problem_is_on_record_none_is_counted():
+    nothing = History(dataset(clients={"client_id": ["c1"]}, episodes=course()))
+    assert main_problem(pd.Series([None, None], dtype="str")).isna().all()
+    assert nothing.as_of_each(days("2024-12-31")).cases_by_problem(ids("t1"), ids("anxiety")).tolist() == [0]
+
+
 # -- undated ------------------------------------------------------------------------------------------------------
 
 UNDATED: Tables = {

@@ -25,7 +25,7 @@ def cautions(matcher: Matcher, asked: Question, row: int, own_slots: Ints) -> li
         ),
         (_interpreted(asked.client, therapist), "No language in common: an interpreter has to be there."),
         (
-            few_cases(matcher, asked, row),
+            cases(matcher, asked, row) < settings.little_known_cases,
             f"Fewer than {settings.little_known_cases} earlier courses of treatment are known: the estimate leans on "
             "the profile.",
         ),
@@ -34,10 +34,14 @@ def cautions(matcher: Matcher, asked: Question, row: int, own_slots: Ints) -> li
     return [words for applies, words in notes if applies] + _wishes(asked.client, therapist)
 
 
+def cases(matcher: Matcher, asked: Question, row: int) -> float:
+    """Courses of treatment with this therapist that the model knows of; NaN where nobody counted (undated data)."""
+    return float(matcher.prepared(asked.day).columns.number("cases")[row])
+
+
 def few_cases(matcher: Matcher, asked: Question, row: int) -> bool:
     """Whether too little is known of a therapist to speak of a track record."""
-    cases = matcher.prepared(asked.day).columns.number("cases")[row]
-    return not cases >= matcher.settings.little_known_cases
+    return not cases(matcher, asked, row) >= matcher.settings.little_known_cases
 
 
 def _interpreted(client: Columns, therapist: Columns) -> bool:

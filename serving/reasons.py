@@ -53,7 +53,7 @@ _EARLIER: Mapping[str, tuple[str, str]] = {
         "Results with the main problem lie a little below the therapist's others",
     ),
 }
-_FEW_EARLIER = "What is known from few earlier courses of treatment"
+_FEW_EARLIER = "What is known from earlier courses of treatment"
 _REST = "Everything else together"
 
 
@@ -77,14 +77,21 @@ def parts_of(contributions: Mapping[str, Mapping[str, float]], weighing: Weighin
 
 
 def in_words(
-    parts: Sequence[Part], utility: float, values: Mapping[str, str | float | None], few_cases: bool
+    parts: Sequence[Part],
+    utility: float,
+    values: Mapping[str, str | float | None],
+    meanings: Mapping[str, str],
+    few_cases: bool,
 ) -> list[str]:
-    """The largest parts for and against, then the rest; the numbers shown add up to the utility shown."""
-    told = [part for part in parts if abs(part.share) >= WORTH_SAYING]
+    """The largest parts for and against, then the rest; the numbers shown add up to the utility shown.
+
+    `meanings` says in plain words what each feature is; with few cases earlier results are told as one neutral part.
+    """
+    told = [part for part in (_as_one(parts) if few_cases else parts) if abs(part.share) >= WORTH_SAYING]
     shown = [part for part in told if part.share > 0][:MOST_FOR] + [part for part in told if part.share < 0][
         :MOST_AGAINST
     ]
-    words = [f"{_words(part, values.get(part.name), few_cases)} ({part.share:+.2f})" for part in shown]
+    words = [f"{_words(part, values.get(part.name), meanings)} ({part.share:+.2f})" for part in shown]
     rest = round(utility, 2) - sum(round(part.share, 2) for part in shown)
     if not shown:
         return [f"Close to the average of the therapists who can see this client ({rest + 0.0:+.2f})"]
@@ -119,23 +126,34 @@ def _value(name: str, features: FeatureSet, built: Mapping[str, float]) -> str |
     return ", ".join(word.replace("_", " ") for word, is_so in zip(words, here, strict=True) if is_so) or "other"
 
 
-def _words(part: Part, value: str | float | None, few_cases: bool) -> str:
+def meanings_of(features: FeatureSet) -> dict[str, str]:
+    """What each feature is in plain words, those that a dataset declared included."""
+    return {name: feature.meaning for name, feature in CATALOG.items()} | dict(features.declared)
+
+
+def _as_one(parts: Sequence[Part]) -> list[Part]:
+    """The therapist's effects as one part: too few cases to tell their strengths apart."""
+    earlier = Part(EFFECT, sum(part.share for part in parts if part.name.startswith(EFFECT)))
+    others = [part for part in parts if not part.name.startswith(EFFECT)]
+    return sorted([earlier, *others], key=lambda part: (-abs(part.share), part.name))
+
+
+def _words(part: Part, value: str | float | None, meanings: Mapping[str, str]) -> str:
+    if part.name == EFFECT:
+        return _FEW_EARLIER
     if part.name.startswith(EFFECT):
         better, lower = _EARLIER[part.name.removeprefix(EFFECT)]
-        return _FEW_EARLIER if few_cases else better if part.share > 0 else lower
+        return better if part.share > 0 else lower
+    meaning = meanings.get(part.name, part.name)
     if value is None:
-        return f"Not on record: {_meaning(part.name)}"
+        return f"Not on record: {meaning}"
     if isinstance(value, str):
-        return f"{_capital(_meaning(part.name))}: {value}"
+        return f"{_capital(meaning)}: {value}"
     if part.name in _YES_NO:
         return _YES_NO[part.name][0 if value > 0 else 1]
     if part.name in _SHARES:
         return _SHARES[part.name].format("none" if value == 0 else "all" if value == 1 else f"{value:.0%}")
-    return _NUMBERS.get(part.name, _capital(_meaning(part.name))).format(value)
-
-
-def _meaning(name: str) -> str:
-    return CATALOG[name].meaning if name in CATALOG else name.split(".", 1)[-1].replace("_", " ")
+    return _NUMBERS.get(part.name, f"{_capital(meaning)}: {{:g}}").format(value)
 
 
 def _capital(text: str) -> str:

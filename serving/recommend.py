@@ -149,9 +149,9 @@ class _Ranking:
         shares = bundle.contributions(self.asked.client, prepared, self.rows, at)
         parts = reasons.parts_of(shares, bundle.weighing, bundle.features)
         values = reasons.values_of(bundle.features, self.asked.client, prepared.columns, row)
-        return reasons.in_words(
-            parts, float(self.ranked.utility.mean[at]), values, few_cases(self.matcher, self.asked, row)
-        )
+        meanings = reasons.meanings_of(bundle.features)
+        few = few_cases(self.matcher, self.asked, row)
+        return reasons.in_words(parts, float(self.ranked.utility.mean[at]), values, meanings, few)
 
     def versus_soonest(self) -> VersusSoonest | None:
         """What waiting for the first brings over whoever has the soonest free time; None where waits are unknown."""

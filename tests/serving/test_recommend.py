@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from data.manifest import RULES
+from features.build import FeatureSet
+from features.catalog import CATALOG
 from features.eligibility import judge
 from serving import reasons
 from serving.matcher import Matcher, question
@@ -16,6 +18,9 @@ from serving.schemas import RecommendationAnswer, RecommendationRequest
 from training.ranking import utility
 
 NOW = dt.datetime(2026, 10, 1, 9, 0, tzinfo=dt.UTC)
+
+
+MEANINGS = {name: feature.meaning for name, feature in CATALOG.items()}
 
 
 def ask(client: httpx.Client, body: dict[str, Any]) -> dict[str, Any]:
@@ -180,7 +185,7 @@ def test_reasons_name_what_is_so_and_never_blame() -> None:
         reasons.Part("years_practising", 0.001),
     ]
     values = {"main_problem_trained": 1.0, "orientation": "cbt", "years_practising": 12.0}
-    assert reasons.in_words(parts, 0.051, values, few_cases=False) == [
+    assert reasons.in_words(parts, 0.051, values, MEANINGS, few_cases=False) == [
         "Verified training for the main problem (+0.06)",
         "Theoretical orientation: cbt (+0.02)",
         "Results in earlier courses of treatment lie a little below what the profile suggests (-0.03)",
@@ -188,17 +193,25 @@ def test_reasons_name_what_is_so_and_never_blame() -> None:
 
 
 def test_a_track_record_of_few_cases_is_not_called_good_or_bad() -> None:
-    (words, *_) = reasons.in_words([reasons.Part("effect.therapist", -0.03)], -0.03, {}, few_cases=True)
-    assert words == "What is known from few earlier courses of treatment (-0.03)"
+    parts = [reasons.Part("effect.therapist", -0.05), reasons.Part("effect.strength", 0.02)]
+    words = reasons.in_words(parts, -0.03, {}, MEANINGS, few_cases=True)
+    assert words == ["What is known from earlier courses of treatment (-0.03)"]
 
 
 def test_what_is_not_on_record_is_said_to_be_so() -> None:
-    (words, *_) = reasons.in_words([reasons.Part("interpersonal_skill", 0.02)], 0.02, {}, few_cases=False)
+    (words, *_) = reasons.in_words([reasons.Part("interpersonal_skill", 0.02)], 0.02, {}, MEANINGS, few_cases=False)
     assert words.startswith("Not on record: interpersonal skill")
 
 
+def test_a_feature_that_the_dataset_declared_is_told_by_its_meaning() -> None:
+    features = FeatureSet({"therapist.mentions": ("grief",)}, {"therapist.mentions": "what the profile mentions"})
+    meanings, values = reasons.meanings_of(features), {"therapist.mentions": "grief"}
+    (words,) = reasons.in_words([reasons.Part("therapist.mentions", 0.02)], 0.02, values, meanings, few_cases=False)
+    assert words == "What the profile mentions: grief (+0.02)"
+
+
 def test_someone_close_to_the_average_is_said_to_be_so() -> None:
-    assert reasons.in_words([], 0.0, {}, few_cases=False) == [
+    assert reasons.in_words([], 0.0, {}, MEANINGS, few_cases=False) == [
         "Close to the average of the therapists who can see this client (+0.00)"
     ]
 

@@ -46,7 +46,8 @@ demo: .venv/run.stamp
 	$(BIN)/therapist-fit demo
 
 serve: .venv/run.stamp
-	$(BIN)/therapist-fit serve --demo
+	@test -d var/demo/bundle || $(BIN)/therapist-fit demo
+	cd var/demo && ../../$(BIN)/therapist-fit serve --settings settings.toml --data clinic
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .

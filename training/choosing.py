@@ -63,17 +63,27 @@ def _refusals(name: str, dataset: Dataset, policy: Policy, declared: Mapping[str
         return policy.refused([name])
     if MEASURE.fullmatch(name):
         return _later_measure(where, name)
-    group, _, column = name.partition(".")
-    table = TABLE_OF.get(group, group)
-    contract = dataset.contract(table) if table in TABLE_OF.values() else None
-    if contract is None or column not in contract.names:
+    places = _places(name, dataset)
+    if not places:
         rule = "features are those of the catalog, and columns the dataset declares as client.NAME or therapist.NAME"
         return [Problem(where, "no such feature", rule, "see the names in features/policy.toml")]
-    if contract[column].known == "after":
+    return [_refusal(where, table, column, dataset) for table, column in places]
+
+
+def _places(name: str, dataset: Dataset) -> list[tuple[str, str]]:
+    """Tables and columns that a name may mean: `client.x`, `clients.x`, or `x` in any table of facts."""
+    group, dot, column = name.rpartition(".")
+    tables = [TABLE_OF.get(group, group)] if dot else list(TABLE_OF.values())
+    known = [table for table in tables if table in TABLE_OF.values()]
+    return [(table, column) for table in known if column in dataset.contract(table).names]
+
+
+def _refusal(where: str, table: str, column: str, dataset: Dataset) -> Problem:
+    if dataset.contract(table)[column].known == "after":
         rule = "is known only after the match, and what is known after the match is never a feature"
-        return [Problem(where, f"{table}.{column}", rule, "take it out of features.include")]
-    rule = "is not built as a feature; only client and therapist columns declared in dataset.toml are"
-    return [Problem(where, f"{table}.{column}", rule, "take it out of features.include")]
+    else:
+        rule = "is not built as a feature by that name; see features/policy.toml, or declare it as client.NAME"
+    return Problem(where, f"{table}.{column}", rule, "take it out of features.include")
 
 
 def _later_measure(where: str, name: str) -> list[Problem]:

@@ -58,7 +58,7 @@ def _change(instrument: str) -> Reading:
 _NHS = "NHS Talking Therapies FY2024-25, depression"
 _NHS_WINS = "the NHS rates win where they clash with published effect sizes"
 _LAG_SOURCE = "Flueckiger 2020b; size recalled"
-_OTHER_BASE = "Saxon's clients left more often (a third), with a larger therapist share (12.6 %) than planted here"
+_OTHER_BASE = "Saxon's clients left more often (a third, recalled) and differed more by therapist (12.6 %) than here"
 _SHARE = "the NHS rate and a therapist share of .05 fix the spread; the extreme one of 150 also carries chance"
 _MARGINAL = "an odds ratio over all therapists lies nearer to 1 than the planted one within a therapist"
 

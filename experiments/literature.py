@@ -23,7 +23,7 @@ UNEXPLAINED = "nearest reached; the interval shows what clinics of this size var
 def run(
     episodes: int = 10_000,
     therapists: int = 150,
-    seeds: int = 5,
+    seeds: int = 10,
     on_seed: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Every figure on `seeds` clinics of the arm `base`: means, 95 % t intervals over seeds, and the time it took.

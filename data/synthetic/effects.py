@@ -30,7 +30,9 @@ SHARED_WITH_OUTCOME = 0.5
 """Correlation of a therapist's effects on alliance and on outcome."""
 HARM, HARM_BY_SOME = -0.15, -0.60
 """Loss of the harmed group with anyone, and the further loss with a third of the therapists, in outcome units."""
-_LEVEL, _SEVERITY = 1.53, 0.45
+HARM_TO_DROPOUT = 0.5
+"""What the harmed group's log odds of dropout rise by, with anyone."""
+_LEVEL, _SEVERITY = 1.54, 0.45
 _DROPOUT_LEVEL = -1.30
 _HARD = np.array([0.0, -0.04, 0.0, 0.16, 0.0, 0.10, -0.08, -0.06, -0.10, 0.12, 0.14, 0.0])
 

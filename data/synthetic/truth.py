@@ -18,6 +18,7 @@ from data.synthetic.effects import (
     DROPOUT_VARIANCE,
     HARM,
     HARM_BY_SOME,
+    HARM_TO_DROPOUT,
     INTERCEPT_SLOPE,
     POST_SD,
     PROFILE_SHARE,
@@ -136,7 +137,7 @@ class Truth:
         rows, era = self.client_of[episodes], self.era[episodes]
         own = self.needs.dropout[episodes] + self.effects.dropout[era, therapists]
         return np.asarray(
-            own - PREFERENCE_TO_DROPOUT * self._wishes(rows, therapists) + 0.5 * self.needs.harmed[episodes]
+            own - PREFERENCE_TO_DROPOUT * self._wishes(rows, therapists) + HARM_TO_DROPOUT * self.needs.harmed[episodes]
         )
 
     def retention(self, episodes: np.ndarray, therapists: np.ndarray) -> np.ndarray:
@@ -182,14 +183,19 @@ class Truth:
                 for term in MATCH_TERMS
             },
             "noise": [f"therapists.{n}" for n in staff.NOISE] + [f"clients.{n}" for n in people.NOISE],
-            "without_effect_on_outcome": [
+            "without_effect_beside_wishes": [
                 "therapists.gender", "therapists.birth_year", "therapists.ethnicity", "therapists.faith",
                 "therapists.practising_since", "therapists.qualifications", "therapists.specialties",
                 "clients.gender", "clients.languages", "clients.payer", "clients.disability",
             ],
             "correlated": {"therapists.empathy_rating": "therapists.interpersonal_skill"},
             "proxies": {"therapists.practice_area": "therapists.ethnicity", "clients.home_area": "clients.ethnicity"},
-            "harm": {"group": self.plan.harm, "with_anyone": HARM, "further_with_a_third": HARM_BY_SOME},
+            "harm": {
+                "group": self.plan.harm,
+                "with_anyone": HARM,
+                "further_with_a_third": HARM_BY_SOME,
+                "dropout_log_odds": HARM_TO_DROPOUT,
+            },
             "harmful_therapists": self.therapist_ids[self.effects.harmful].tolist() if self.plan.harm else [],
             "problems": list(words.PROBLEMS),
         }  # fmt: skip

@@ -142,7 +142,7 @@ class Bundle:
         for name, head in self.heads.items():
             columns, effects = self._inputs(head, ranking, client)
             fit = head.posterior(columns, np.repeat(effects[None], len(rows), axis=0), prepared.position[rows])
-            found[name] = fit.scaled(self._unit(head, client, fit))
+            found[name] = fit.scaled(self._unit(head, client, fit.mean))
         return found
 
     def contributions(self, client: Columns, prepared: Prepared, rows: Ints, which: int) -> dict[str, dict[str, float]]:
@@ -155,8 +155,8 @@ class Bundle:
         for name, head in self.heads.items():
             columns, effects = self._inputs(head, ranking, client)
             mine, average = head.terms(columns, effects, prepared.position[rows], which)
-            fit = head.posterior(columns, np.repeat(effects[None], len(rows), axis=0), prepared.position[rows])
-            parts = (mine - average) * self._unit(head, client, fit)
+            fits = head.mean(columns, np.repeat(effects[None], len(rows), axis=0), prepared.position[rows])
+            parts = (mine - average) * self._unit(head, client, fits)
             found[name] = dict(zip(self.part_names(head), parts.tolist(), strict=True))
         return found
 
@@ -175,11 +175,11 @@ class Bundle:
         used = effects[used_effects(self.design, head.info.parts)]
         return ranking if head.info.parts.columns else ranking[:, :0], used
 
-    def _unit(self, head: Head, client: Columns, fit: PairPosterior) -> float:
+    def _unit(self, head: Head, client: Columns, fits: Floats) -> float:
         """1, or for a binary head the probability gained per unit of the logit at this client's expectation."""
         if head.info.kind == "gaussian":
             return 1.0
-        chance = 1 / (1 + np.exp(-(self.expected(head, client) + fit.mean.mean())))
+        chance = 1 / (1 + np.exp(-(self.expected(head, client) + fits.mean())))
         return float(chance * (1 - chance))
 
 

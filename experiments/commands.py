@@ -1,11 +1,15 @@
 """`therapist-fit experiment NAME`."""
 
 import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 _JSON = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
@@ -18,11 +22,40 @@ def _describe() -> None:
     """Questions, not products: each prints a table, or JSON."""
 
 
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[..., None]]:
+    """A progress bar on standard error, quiet where nobody watches; call what it yields once a step."""
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda *_: progress.update(task, advance=1)
+
+
 def _show(result: dict[str, Any], table: Any, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(result))
     else:
-        Console().print(table(result))
+        Console(width=None if sys.stdout.isatty() else 150).print(table(result))
+
+
+@app.command("literature")
+def literature(
+    episodes: Annotated[int, typer.Option(help="Episodes of each clinic.", min=2000)] = 10_000,
+    therapists: Annotated[int, typer.Option(help="Therapists of each clinic.", min=30)] = 150,
+    seeds: Annotated[int, typer.Option(help="Clinics.", min=2)] = 10,
+    picture: Annotated[Path, typer.Option(help="PNG to write.")] = Path("var/literature.png"),
+    as_json: _JSON = False,
+) -> None:
+    """Does the synthetic clinic look like the field? Target, simulated value and interval of each calibrated figure.
+
+    Example: therapist-fit experiment literature
+    """
+    from experiments.literature import figure, run, table
+
+    with _bar("clinics", seeds) as advance:
+        result = run(episodes, therapists, seeds, advance)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure(result, picture)
+    _show({**result, "picture": str(picture)}, table, as_json)
 
 
 @app.command("counsel_chat")

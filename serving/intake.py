@@ -20,6 +20,9 @@ VALUES_OF: Mapping[str, Sequence[str]] = {
 }
 """Topics whose values are a closed list."""
 
+LARGEST = 1e12
+"""Numbers of declared columns lie below this, either side of zero."""
+
 Positions = Mapping[str, Sequence[int]]
 
 
@@ -102,8 +105,8 @@ def _strange_columns(client: ClientFields, declared: Mapping[str, str]) -> list[
 
 def _fits(value: Any, kind: str) -> bool:
     if kind in ("number", "integer"):
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
-        return bool(is_number and (kind == "number" or value == int(value)))
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
+        return is_number and (kind == "number" or value == int(value))
     if kind == "boolean":
         return isinstance(value, bool)
     if kind in ("codes", "tags"):

@@ -30,6 +30,9 @@ _SHARES: Mapping[str, str] = {
 _NUMBERS: Mapping[str, str] = {
     "interpersonal_skill": "Interpersonal skill",
     "years_practising": "{:.0f} years in practice",
+    "directiveness": "How directive the style is: {:.0%} of the scale",
+    "expressiveness": "How expressive the style is: {:.0%} of the scale",
+    "homework": "How much work between sessions: {:.0%} of the scale",
     "severity_x_skill": "Interpersonal skill, seen together with how strong the symptoms are",
     "severity_x_years": "Years in practice, seen together with how strong the symptoms are",
     "directiveness_gap": "How near the style is to the directiveness wished for",

@@ -78,8 +78,17 @@ def test_what_is_not_a_json_object_is_refused(client: httpx.Client, content: byt
 def test_a_declared_column_is_taken_and_must_have_its_kind(client: httpx.Client, body: dict[str, Any]) -> None:
     body["client"]["height_cm"] = 170
     assert client.post("/v1/recommendations", json=body).status_code == 200
-    body["client"]["height_cm"] = "tall"
-    assert refused(client, body) == {"client.height_cm": "must be a number"}
+    for wrong in ("tall", True, 10**400, [170], {"cm": 170}):
+        body["client"]["height_cm"] = wrong
+        assert refused(client, body) == {"client.height_cm": "must be a number"}
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "1" + "0" * 400])
+def test_a_score_is_a_finite_number(client: httpx.Client, body: dict[str, Any], value: str) -> None:
+    content = json.dumps({**body, "measures": [{"instrument": "phq9", "value": 71351}]}).replace("71351", value)
+    response = client.post("/v1/recommendations", content=content, headers={"content-type": "application/json"})
+    assert response.status_code == 422
+    assert [one["field"] for one in response.json()["problems"]] == ["measures[0].value"]
 
 
 def test_sets_may_come_as_lists_or_as_tables_hold_them(client: httpx.Client, body: dict[str, Any]) -> None:

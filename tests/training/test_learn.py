@@ -1,0 +1,182 @@
+"""Learning one head: weights for missing results, the parts of a fit, and what a binary head converges to."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from training.config import FitConfig, HeadConfig, PrognosisConfig, TrainConfig
+from training.head import joint_effects, structure, used_effects
+from training.learn import Learned, learn_head, observation_weights
+from training.prognosis import Trees, learn
+from training.run import Trained
+from training.targets import Target
+
+NOTHING = FitConfig(therapist=False, slope=False, strengths=False, columns=False)
+
+
+def target(value: np.ndarray, possible: np.ndarray | None = None) -> Target:
+    everyone = np.ones(len(value), bool)
+    none = pd.DataFrame(index=range(len(value)))
+    return Target("head", value, everyone if possible is None else possible, ~everyone, none)
+
+
+# --- weights --------------------------------------------------------------------------------------------------------
+
+
+def half_missing(seed: int = 0) -> tuple[Target, np.ndarray]:
+    """A column of clients, and results that are known more often where it is high."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(2000, 1))
+    seen = rng.random(2000) < 1 / (1 + np.exp(-1.5 * x[:, 0]))
+    return target(np.where(seen, x[:, 0], np.nan)), x
+
+
+def test_weights_bring_the_mean_of_those_seen_to_that_of_everyone():
+    found, x = half_missing()
+    weight = observation_weights(found, x)
+    seen = found.known
+    assert x[seen].mean() > 0.4
+    assert np.average(x[seen, 0], weights=weight[seen]) == pytest.approx(x.mean(), abs=0.12)
+
+
+def test_no_weight_is_above_five():
+    found, x = half_missing()
+    assert observation_weights(found, 4 * x).max() <= 5.0
+
+
+def test_everyone_counts_once_where_nothing_is_missing():
+    assert (observation_weights(target(np.arange(100.0)), np.ones((100, 1))) == 1).all()
+
+
+def test_whoever_could_not_have_had_a_result_is_not_weighted_for():
+    found, x = half_missing()
+    possible = found.known
+    assert (observation_weights(target(found.value, possible), x) == 1).all()
+
+
+# --- what is left out -----------------------------------------------------------------------------------------------
+
+
+def again(trained: Trained, value: np.ndarray, kind: str = "gaussian", parts: FitConfig | None = None) -> Learned | str:
+    """A head learned from other labels on the material of the shared run."""
+    head = HeadConfig(name="head", source="measure:phq9@1", kind=kind, weight=1)
+    return learn_head(head, trained.material, target(value), TrainConfig(), parts or FitConfig())
+
+
+def test_a_head_with_too_few_labels_or_only_one_kind_says_so(trained: Trained):
+    n = len(trained.material.episodes)
+    few = np.where(np.arange(n) < 49, np.arange(n) / n, np.nan)
+    assert again(trained, few) == "49 labels; at least 50 are needed"
+    assert again(trained, np.ones(n), "binary") == "only one class"
+    assert again(trained, np.ones(n)) == "all labels are equal"
+
+
+# --- what is learned ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def planted(trained: Trained) -> tuple[np.ndarray, np.ndarray]:
+    """Labels made of severity and of a strong effect of each therapist, and those effects."""
+    rng = np.random.default_rng(1)
+    material = trained.material
+    effects = rng.normal(size=len(material.therapist_ids))
+    severity = np.nan_to_num(material.clients.number("severity"))
+    noise = 0.5 * rng.normal(size=len(severity))
+    return 3 * severity + effects[material.therapist] + noise, effects
+
+
+def test_a_planted_therapist_effect_is_found(trained: Trained, planted: tuple[np.ndarray, np.ndarray]):
+    found = again(trained, planted[0])
+    assert isinstance(found, Learned)
+    cases = np.bincount(trained.material.therapist)
+    own = found.head.mean(trained.material.ranking, trained.material.effects, trained.material.therapist)
+    by_therapist = np.bincount(trained.material.therapist, own) / cases
+    assert np.corrcoef(by_therapist[cases > 10], planted[1][cases > 10])[0, 1] > 0.95
+
+
+def test_the_therapist_effect_of_a_binary_head_is_found_too(trained: Trained, planted: tuple[np.ndarray, np.ndarray]):
+    label = (planted[0] > np.median(planted[0])).astype(float)
+    found = again(trained, label, "binary")
+    assert isinstance(found, Learned)
+    cases = np.bincount(trained.material.therapist)
+    own = found.head.mean(trained.material.ranking, trained.material.effects, trained.material.therapist)
+    by_therapist = np.bincount(trained.material.therapist, own) / cases
+    assert np.corrcoef(by_therapist[cases > 10], planted[1][cases > 10])[0, 1] > 0.9
+
+
+def test_a_binary_head_without_anything_to_fit_expects_the_share_seen(trained: Trained):
+    rng = np.random.default_rng(0)
+    label = (rng.random(len(trained.material.episodes)) < 0.3).astype(float)
+    found = learn_head(
+        HeadConfig(name="head", source="measure:phq9@1", kind="binary", weight=1),
+        trained.material,
+        target(label),
+        TrainConfig(prognosis=PrognosisConfig(boosted=False)),
+        NOTHING,
+    )
+    assert isinstance(found, Learned)
+    assert (found.target - found.residual()).mean() == pytest.approx(label.mean(), abs=1e-4)
+
+
+def test_a_baseline_without_therapists_tells_no_two_apart(trained: Trained, planted: tuple[np.ndarray, np.ndarray]):
+    found = again(trained, planted[0], parts=NOTHING)
+    assert isinstance(found, Learned)
+    columns, effects = np.zeros((4, 0)), np.zeros((4, 0))
+    assert found.head.mean(columns, effects, np.array([0, 1, 2, -1])).tolist() == [0, 0, 0, 0]
+
+
+def test_parts_of_the_fit_have_the_effects_they_name(trained: Trained):
+    design = trained.material.design
+    assert [design.effects[i] for i in used_effects(design, FitConfig(slope=False))] == [
+        "therapist",
+        *(f"strength.{problem}" for problem in design.problems),
+    ]
+    assert list(joint_effects(design, NOTHING)) == []
+    assert structure(design, NOTHING, 0, "gaussian", True).width == 0
+    assert structure(design, FitConfig(), 0, "binary", True).dispersion == 1.0
+    assert structure(design, FitConfig(), 0, "gaussian", True).dispersion is None
+
+
+# --- prognosis ------------------------------------------------------------------------------------------------------
+
+
+def rows(n: int = 600) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, 3))
+    return x, 2.0 * (x[:, 0] > 0) + 0.3 * rng.normal(size=n), rng.permutation(np.arange(n) % 5)
+
+
+def test_the_prognosis_of_a_row_has_not_seen_the_row():
+    x, y, fold = rows()
+    other = y.copy()
+    other[fold == 2] = np.random.default_rng(1).permutation(y[fold == 2])  # the mean of all stays
+    config = PrognosisConfig(rounds=1)  # the number of rounds is chosen over all folds
+    before, after = (
+        learn(x, labels, np.ones(600), fold, "gaussian", config, 0, np.zeros(600)) for labels in (y, other)
+    )
+    assert after.crossed[fold == 2] == pytest.approx(before.crossed[fold == 2], rel=1e-12)
+    assert np.abs(after.crossed - before.crossed)[fold != 2].max() > 1e-3
+
+
+def test_the_prognosis_leaves_the_fit_to_the_fit():
+    x, y, fold = rows()
+    fit = 2.0 * (x[:, 0] > 0)
+    found = learn(x, y, np.ones(600), fold, "gaussian", PrognosisConfig(rounds=50), 0, fit - fit.mean())
+    assert np.ptp(found.crossed) < 0.5
+
+
+@pytest.mark.parametrize("config", [PrognosisConfig(boosted=False), PrognosisConfig(fewest_in_leaf=400)])
+def test_without_trees_the_prognosis_is_the_weighted_mean(config: PrognosisConfig):
+    x, y, fold = rows()
+    weight = np.linspace(0.5, 2, 600)
+    found = learn(x, y, weight, fold, "gaussian", config, 0, np.zeros(600))
+    assert found.crossed == pytest.approx(np.full(600, np.average(y, weights=weight)))
+    assert Trees(found.trees, found.constant).predict(x[:2]) == pytest.approx(found.crossed[:2])
+
+
+def test_trees_read_back_from_text_predict_the_same():
+    x, y, fold = rows()
+    found = learn(x, y, np.ones(600), fold, "gaussian", PrognosisConfig(rounds=30), 0, np.zeros(600))
+    first, again = (Trees(found.trees, found.constant).predict(x) for _ in range(2))
+    assert first.tolist() == again.tolist()
+    assert np.corrcoef(first, y)[0, 1] > 0.9

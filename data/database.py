@@ -39,6 +39,7 @@ class Moment(sa.types.TypeDecorator[dt.datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
+        """UTC on the way in. Raises ValueError for a time without an offset."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -47,6 +48,7 @@ class Moment(sa.types.TypeDecorator[dt.datetime]):
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: dt.datetime | None, _dialect: sa.Dialect) -> dt.datetime | None:
+        """UTC on the way out, whatever the database keeps."""
         if value is None:
             return None
         return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)

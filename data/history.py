@@ -89,6 +89,7 @@ class Snapshot:
         return clients[self._known(referred).to_numpy()].reset_index(drop=True)
 
     def preferences(self) -> pd.DataFrame:
+        """Wishes of the clients known by the day."""
         preferences = self.history._table("preferences")
         return preferences[preferences["client_id"].isin(self.clients()["client_id"])].reset_index(drop=True)
 
@@ -120,6 +121,7 @@ class Snapshot:
         return totals(measures[self._known(measures["taken_on"])])
 
     def sessions(self) -> pd.DataFrame:
+        """Sessions held by the day."""
         sessions = self.history._table("sessions")
         return sessions[self._known(sessions["held_on"])].reset_index(drop=True)
 

@@ -65,6 +65,7 @@ class Table:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of the columns, in the contract's order."""
         return tuple(column.name for column in self.columns)
 
     def __getitem__(self, name: str) -> Column:

@@ -29,6 +29,7 @@ class Clinic:
 
     @cached_property
     def table(self) -> pd.DataFrame:
+        """One row a course of treatment: first and last scores, outcome, alliance, ending."""
         return courses(self.dataset)
 
     @cached_property
@@ -43,11 +44,13 @@ class Clinic:
 
     @cached_property
     def therapist_shares(self) -> Shares:
+        """Share of the outcome's variance between therapists, beyond case-mix."""
         s = self.seen
         return shares(_floats(s["outcome"]), case_mix(s), _floats(s["severity"]), s["therapist_id"].to_numpy())
 
     @cached_property
     def shares_beside_skill(self) -> Shares:
+        """The same with interpersonal skill, alone and times severity, in the case-mix."""
         s = self.seen
         skill = s["therapist_id"].map(self.dataset["therapists"].groupby("therapist_id")["interpersonal_skill"].last())
         extra = np.column_stack([skill.fillna(0), skill.isna(), skill.fillna(0) * s["severity"]]).astype(float)
@@ -56,6 +59,7 @@ class Clinic:
 
     @cached_property
     def alliance_share(self) -> float:
+        """Share of the alliance's variance between therapists, beyond case-mix."""
         s = self.table[self.table["alliance"].notna() & self.table["severity"].notna()]
         return shares(_floats(s["alliance"]), case_mix(s), _floats(s["severity"]), s["therapist_id"].to_numpy()).mean
 
@@ -103,6 +107,7 @@ class Clinic:
 
     @cached_property
     def lags(self) -> tuple[float, float]:
+        """What alliance foretells of symptoms, and symptoms of alliance, from session to session."""
         return lags(self.dataset)
 
 
@@ -111,18 +116,21 @@ def _floats(values: pd.Series) -> np.ndarray:
 
 
 def item9(clinic: Clinic, least: int) -> float:
+    """Share of intakes with at least that answer to PHQ-9 item 9."""
     m = clinic.dataset["measures"]
     answers = m[(m["instrument"] == "phq9") & (m["item"] == "9") & (m["session"] == 0)]["value"]
     return float((answers >= least).mean())
 
 
 def change(clinic: Clinic, name: str) -> float:
+    """Pre-post change of an instrument in intake SDs, of those with both scores and enough attended sessions."""
     done = clinic.table[clinic.table["sessions_attended"] >= nhs.LEAST_SESSIONS]
     both = done[[f"{name}_first", f"{name}_last"]].dropna()
     return float((both.iloc[:, 0] - both.iloc[:, 1]).mean() / both.iloc[:, 0].std())
 
 
 def under_three(clinic: Clinic) -> float:
+    """Share of all starters who attended fewer than three sessions."""
     return float((clinic.table["sessions_attended"] < 3).mean())
 
 
@@ -146,6 +154,7 @@ def dropout_share(clinic: Clinic) -> float:
 
 
 def alliance_gap(clinic: Clinic) -> float:
+    """Alliance of those who finished less that of those who dropped out, in SDs."""
     s = clinic.table
     stayed, left = (s["alliance"][s["ending"] == ending] for ending in ("planned", "dropout"))
     return float((stayed.mean() - left.mean()) / s["alliance"].std())
@@ -181,11 +190,13 @@ def adherence(clinic: Clinic, weak: bool) -> float:
 
 
 def dropout_ratio(clinic: Clinic) -> float:
+    """Dropout of the highest tenth of therapists over that of the lowest."""
     low, high = clinic.tenths("dropout")
     return high / max(low, 0.01)
 
 
 def recovery_ratio(clinic: Clinic) -> float:
+    """Recovery of the lowest tenth of therapists over that of the highest."""
     low, high = clinic.tenths("recovery")
     return low / high
 

@@ -53,6 +53,7 @@ class FeatureSet:
         return cls(words, {name: meaning for name, meaning in shell.declared.items() if name in words})
 
     def row_features(self) -> list[Feature]:
+        """Features of one row: those of the catalog, and those the dataset declares."""
         return [*ROW_FEATURES, *(_declared(name, meaning) for name, meaning in self.declared.items())]
 
     def _rows(self, group: Group) -> list[Feature]:
@@ -103,6 +104,7 @@ class FeatureSet:
         return np.concatenate([np.zeros((len(pairs), 0)), *blocks], axis=1)
 
     def as_json(self) -> dict[str, Any]:
+        """Plain values for the bundle; `from_json` takes them back."""
         return {
             "words": {n: None if w is None else list(w) for n, w in self.words.items()},
             "declared": dict(self.declared),
@@ -110,6 +112,7 @@ class FeatureSet:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The set that `as_json` wrote."""
         return cls({n: None if w is None else tuple(w) for n, w in values["words"].items()}, values["declared"])
 
 

@@ -21,6 +21,7 @@ class Codes:
 
     @classmethod
     def of(cls, values: Sequence[str | None]) -> Self:
+        """From one word a row; None or an empty word is unknown."""
         index, words = _factorize(values)
         return cls(words, index)
 
@@ -31,6 +32,7 @@ class Codes:
         return table[self.index]
 
     def take(self, rows: Ints) -> Self:
+        """These rows, in this order."""
         return type(self)(self.vocabulary, self.index[rows])
 
 
@@ -70,9 +72,11 @@ class Sets:
         return np.where(self.known, self.member.sum(axis=1), np.nan)
 
     def first_codes(self) -> Codes:
+        """The word given first, as one code a row."""
         return Codes(self.vocabulary, self.first)
 
     def take(self, rows: Ints) -> Self:
+        """These rows, in this order."""
         return type(self)(self.vocabulary, self.member[rows], self.known[rows], self.first[rows])
 
 
@@ -105,12 +109,15 @@ class Columns:
         return cls(size, numbers, codes, sets)
 
     def number(self, name: str) -> Floats:
+        """The numbers of a column, NaN where unknown; all NaN if it was never given."""
         return self.numbers[name] if name in self.numbers else np.full(self.size, np.nan)
 
     def code(self, name: str) -> Codes:
+        """The codes of a column; all unknown if it was never given."""
         return self.codes[name] if name in self.codes else Codes((), np.full(self.size, -1, dtype=np.int64))
 
     def set(self, name: str) -> Sets:
+        """The words of a column; all unknown if it was never given."""
         if name in self.sets:
             return self.sets[name]
         none = np.zeros(self.size, dtype=bool)
@@ -122,6 +129,7 @@ class Columns:
         return found
 
     def take(self, rows: Ints) -> Self:
+        """These rows, in this order."""
         return type(self)(
             len(rows),
             {name: values[rows] for name, values in self.numbers.items()},
@@ -130,6 +138,7 @@ class Columns:
         )
 
     def with_numbers(self, **numbers: Any) -> Self:
+        """The same rows with number columns added, or put in the place of those of the same name."""
         return type(self)(self.size, {**self.numbers, **numbers}, self.codes, self.sets)
 
 

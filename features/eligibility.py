@@ -11,8 +11,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from data.manifest import RULES, Rule
 from data.errors import Problem, RequestError
+from data.manifest import RULES, Rule
 from data.tables import AGE_GROUPS
 from features.columns import Bools, Columns, Pairs
 from features.practice import Ask, Practice, at_wanted_times, bookable_slots, known, the_code, the_words
@@ -39,10 +39,12 @@ class Judgement:
 
     @cached_property
     def eligible(self) -> Bools:
+        """Therapists that no rule excludes."""
         return np.equal(self.failed, 0)
 
     @property
     def not_checked(self) -> tuple[Rule, ...]:
+        """Rules that could not be judged, in their order."""
         return tuple(rule for rule in RULES if rule not in self.checked)
 
     def counts(self) -> dict[str, int]:

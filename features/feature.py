@@ -32,12 +32,15 @@ class PairFeature:
 
 
 def number_of(name: str) -> RowBuilder:
+    """Builds a feature that is a column of numbers as it stands."""
     return lambda rows: rows.number(name)
 
 
 def code_of(name: str) -> RowBuilder:
+    """Builds a feature that is a column of codes as it stands."""
     return lambda rows: rows.code(name)
 
 
 def words_of(name: str) -> RowBuilder:
+    """Builds a feature that is a column of several words as it stands."""
     return lambda rows: rows.set(name)

@@ -62,6 +62,8 @@ def with_severity(of_therapist: Callable[[Columns], Floats]) -> PairBuilder:
 
 
 def client_times_therapist(client: str, therapist: str) -> PairBuilder:
+    """A number of the client's times a number of the therapist's."""
+
     def build(clients: Columns, therapists: Columns, pairs: Pairs) -> Floats:
         return clients.number(client)[pairs.client] * therapists.number(therapist)[pairs.therapist]
 

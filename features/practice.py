@@ -93,6 +93,7 @@ class Ask:
 
 
 def known(client: Columns, name: str) -> bool:
+    """Whether the one client says anything in that column."""
     if name in client.sets:
         return bool(client.sets[name].known[0])
     if name in client.codes:
@@ -101,11 +102,13 @@ def known(client: Columns, name: str) -> bool:
 
 
 def the_code(client: Columns, name: str) -> str:
+    """The one client's word in a column that is known."""
     codes = client.code(name)
     return codes.vocabulary[int(codes.index[0])]
 
 
 def the_words(client: Columns, name: str) -> list[str]:
+    """The one client's words in a column; empty where unknown."""
     values = client.set(name)
     return [word for word, member in zip(values.vocabulary, values.member[0], strict=True) if member]
 

@@ -7,6 +7,7 @@ from features.feature import Feature, RowBuilder, code_of, number_of, words_of
 
 
 def years_practising(rows: Columns) -> Floats:
+    """Years from the start of practice to the year of the match, never below 0."""
     return np.maximum(rows.number("year") - rows.number("practising_since"), 0.0)
 
 

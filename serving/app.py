@@ -83,6 +83,7 @@ def model(service: TheService) -> ModelCard:
 
 
 def alive() -> dict[str, str]:
+    """The process answers; says nothing about whether it is ready."""
     return {"status": "alive"}
 
 

@@ -52,6 +52,7 @@ class Directory:
 
     @property
     def size(self) -> int:
+        """How many therapists it lists."""
         return len(self.ids)
 
     @cached_property

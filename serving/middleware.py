@@ -52,6 +52,7 @@ class RequestIds:
 
 
 def request_id(request: Request) -> str:
+    """The id under which this request is logged and answered."""
     chosen: str = request.state.request_id
     return chosen
 

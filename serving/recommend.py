@@ -182,6 +182,7 @@ class _Ranking:
 
 
 def days_in_words(count: float) -> str:
+    """A count of days as a person would say it."""
     return "1 day" if count == 1 else f"{int(count)} days"
 
 

@@ -31,10 +31,12 @@ class Assessment:
 
     @property
     def needs_task(self) -> bool:
+        """Whether a clinician has something to look at."""
         return self.status in ("flagged", "held")
 
     @property
     def words(self) -> str:
+        """What the answer says of it."""
         return _WORDS[self.status]
 
 

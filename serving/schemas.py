@@ -139,6 +139,8 @@ class ModelInfo(_Answer):
 
 
 class Counts(_Answer):
+    """How many therapists were considered, and how many the client can see."""
+
     considered: int
     eligible: int
 
@@ -152,6 +154,8 @@ class Interval(_Answer):
 
 
 class Slot(_Answer):
+    """A time that can be booked, and how the session would be held."""
+
     starts_at: AwareDatetime
     modality: str | None
 

@@ -26,6 +26,7 @@ Clock = Callable[[], dt.datetime]
 
 
 def utc_now() -> dt.datetime:
+    """The moment, with its offset."""
     return dt.datetime.now(dt.UTC)
 
 
@@ -72,6 +73,7 @@ class Service:
         return cls(settings, engine, Matcher(bundle, version, directory, settings), now)
 
     def close(self) -> None:
+        """Gives the database's connections back."""
         self.engine.dispose()
 
     def matcher(self) -> Matcher:

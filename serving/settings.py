@@ -64,6 +64,7 @@ class Settings(_Frozen):
 
     @property
     def zone(self) -> zoneinfo.ZoneInfo:
+        """The clinic's time zone."""
         return zoneinfo.ZoneInfo(self.time_zone)
 
     @classmethod

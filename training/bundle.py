@@ -103,6 +103,7 @@ class Bundle:
 
     @cached_property
     def weighing(self) -> Weighing:
+        """Weights, spreads and error correlation of the heads, for the utility."""
         infos = [head.info for head in self.heads.values()]
         return Weighing(
             tuple(info.name for info in infos),

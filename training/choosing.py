@@ -22,6 +22,7 @@ class Chosen:
     policy: Policy
 
     def part(self, name: str) -> Part:
+        """The part of the model that may use the feature."""
         return self.policy.rule(name).part
 
 

@@ -27,6 +27,7 @@ class Scaler:
 
     @classmethod
     def learn(cls, names: tuple[str, ...], block: Floats) -> Self:
+        """Mean and SD of each column where known; columns that never vary are left out."""
         known = ~np.isnan(block)
         count = np.maximum(known.sum(axis=0), 1)
         mean = np.nansum(block, axis=0) / count
@@ -40,6 +41,7 @@ class Scaler:
         return np.clip(np.where(np.isnan(values), 0.0, values), -LARGEST, LARGEST)
 
     def as_json(self) -> dict[str, Any]:
+        """Plain values for the bundle."""
         return {
             "names": list(self.names),
             "keep": self.keep.tolist(),
@@ -49,6 +51,7 @@ class Scaler:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The scaler that `as_json` wrote."""
         keep = np.array(values["keep"], dtype=np.int64)
         return cls(tuple(values["names"]), keep, np.array(values["mean"]), np.array(values["sd"]))
 
@@ -104,6 +107,7 @@ class Design:
         return np.column_stack([*start, strengths.astype(np.float64)])
 
     def as_json(self) -> dict[str, Any]:
+        """Plain values for the bundle."""
         return {
             "client": self.client.as_json(),
             "therapist": self.therapist.as_json(),
@@ -116,6 +120,7 @@ class Design:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The design that `as_json` wrote."""
         return cls(
             client=Scaler.from_json(values["client"]),
             therapist=Scaler.from_json(values["therapist"]),

@@ -31,6 +31,7 @@ class Figure:
     high: float
 
     def as_json(self) -> dict[str, float]:
+        """Plain values for the manifest."""
         return {"value": self.value, "low": self.low, "high": self.high}
 
 
@@ -43,6 +44,7 @@ class Resamples:
 
     @classmethod
     def of(cls, therapist: Ints, count: int, seed: int) -> "Resamples":
+        """Draws of whole therapists: how often each is in each resample, shape (count, therapists)."""
         _, codes = np.unique(therapist, return_inverse=True)
         groups = int(codes.max()) + 1
         rng = np.random.default_rng(seed)
@@ -56,6 +58,7 @@ class Resamples:
         return total
 
     def figure(self, value: float, draws: Floats) -> Figure:
+        """The value with the interval of its draws; draws without a value are left out."""
         edge = (1 - LEVEL) / 2
         finite = draws[np.isfinite(draws)]
         low, high = np.quantile(finite, [edge, 1 - edge]) if len(finite) else (np.nan, np.nan)
@@ -113,15 +116,18 @@ class Offered:
         return np.unique(self.client)
 
     def means(self, score: Floats) -> Floats:
+        """Mean score over what each client was offered."""
         counts = np.bincount(self.position)
         return np.bincount(self.position, weights=score) / counts
 
     def best(self, score: Floats) -> Floats:
+        """Highest score among what each client was offered."""
         best = np.full(self.position.max() + 1, -np.inf)
         np.maximum.at(best, self.position, score)
         return best
 
     def of_assigned(self, score: Floats) -> Floats:
+        """Score of the therapist whom each client saw."""
         return score[self.assigned]
 
     def percentile(self, score: Floats) -> Floats:
@@ -142,6 +148,7 @@ class PolicyGain:
     draws: Floats
 
     def as_json(self) -> dict[str, Any]:
+        """Plain values for the manifest."""
         return {"claimed": self.claimed, "gain": self.gain.as_json(), "calibration_slope": self.calibration.as_json()}
 
 
@@ -168,4 +175,5 @@ def difference(better: PolicyGain, than: PolicyGain, resamples: Resamples) -> Fi
 
 
 def as_json(figures: Mapping[str, Figure]) -> dict[str, dict[str, float]]:
+    """Plain values of several figures by name."""
     return {name: figure.as_json() for name, figure in figures.items()}

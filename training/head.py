@@ -29,6 +29,7 @@ class PairPosterior:
     own: Floats
 
     def scaled(self, factor: float) -> Self:
+        """The posterior in other units: means and loadings times the factor, variances times its square."""
         return replace(self, mean=self.mean * factor, loading=self.loading * factor, own=self.own * factor**2)
 
     def difference_sd(self, to: int) -> Floats:
@@ -156,6 +157,7 @@ class Head:
 
     @classmethod
     def from_arrays(cls, info: HeadInfo, trees: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """The head that was written as these arrays and the text of its trees."""
         names = ("b", "b_cov", "at_zero", "per_border", "within", "prior", "theta", "shrinkage")
         noise, value, constant = arrays["numbers"].tolist()
         solution = Solution(**{name: arrays[name] for name in names}, noise=noise, criterion=value)

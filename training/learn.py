@@ -201,5 +201,6 @@ class _Work:
 
 
 def sigmoid(x: Floats) -> Floats:
+    """Log odds to probability; log odds beyond 30 are cut off."""
     values: Floats = 1 / (1 + np.exp(-np.clip(x, -30, 30)))
     return values

@@ -38,10 +38,12 @@ class Structure:
 
     @property
     def width(self) -> int:
+        """Random effects a therapist."""
         return self.joint + self.strengths
 
     @property
     def parameters(self) -> int:
+        """How many variance parameters are estimated."""
         return self.joint * (self.joint + 1) // 2 + (self.strengths > 0) + len(self.shrunken)
 
     def factor(self, theta: Floats) -> Floats:
@@ -68,6 +70,7 @@ class Structure:
         return ridge
 
     def start(self) -> Floats:
+        """Where the search for the variance parameters begins."""
         theta = np.full(self.parameters, START)
         rows, columns = np.tril_indices(self.joint)
         theta[: len(rows)] = np.where(rows == columns, START, 0.0)

@@ -4,14 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure as Canvas
 
 from training.run import Trained
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure as Canvas
 
 INK, SOFT = "#1f4e5f", "#9db4ab"
 
@@ -26,7 +22,6 @@ def draw(trained: Trained, folder: Path) -> list[Path]:
     for name, canvas in pictures.items():
         paths.append(folder / f"{name}.png")
         canvas.savefig(paths[-1], dpi=120)
-        plt.close(canvas)
     return paths
 
 
@@ -38,7 +33,8 @@ def _caterpillar(trained: Trained) -> Canvas:
     spread = np.sqrt(solution.within[:, 0, 0]) / sd if solution.prior.size else np.zeros(0)
     order = np.argsort(effects)
     apart = int((np.abs(effects) > 1.2816 * spread).sum())
-    canvas, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    canvas = Canvas(figsize=(8, 4.5), layout="constrained")
+    axes = canvas.subplots()
     axes.errorbar(
         np.arange(len(order)),
         effects[order],
@@ -68,7 +64,8 @@ def _evaluation(evaluation: Mapping[str, Any]) -> Canvas:
         )
     ]
     better = sum(figure["low"] > 0 for _, figure in rows)
-    canvas, axes = plt.subplots(figsize=(8, 1.2 + 0.32 * len(rows)), layout="constrained")
+    canvas = Canvas(figsize=(8, 1.2 + 0.32 * len(rows)), layout="constrained")
+    axes = canvas.subplots()
     place = np.arange(len(rows))[::-1]
     value = np.array([figure["value"] for _, figure in rows])
     low, high = (np.array([figure[end] for _, figure in rows]) for end in ("low", "high"))

@@ -57,6 +57,7 @@ class Gain:
 
     @classmethod
     def of(cls, mean: Floats, sd: Floats) -> "Gain":
+        """Mean and 80 % interval of a normal posterior."""
         return cls(mean, mean - Z80 * sd, mean + Z80 * sd)
 
 

@@ -35,6 +35,7 @@ class Target:
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
+        """Episodes whose target is known."""
         return ~np.isnan(self.value)
 
 

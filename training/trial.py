@@ -48,10 +48,12 @@ class Trial:
 
     @property
     def features(self) -> FeatureSet:
+        """The columns of the feature rows."""
         return self.material.features
 
     @property
     def place(self) -> dict[str, int]:
+        """Therapist id -> position among the known therapists."""
         return {name: i for i, name in enumerate(self.material.therapist_ids)}
 
 

@@ -43,6 +43,7 @@ class Held:
 
     @property
     def starts(self) -> np.ndarray:
+        """Row of each episode's first session, shape (episodes)."""
         return np.asarray(np.cumsum(self.count) - self.count)
 
 

@@ -44,18 +44,21 @@ def preferences_met(
 def trained_for_main_problem(
     clients: Clients, rows: np.ndarray, staff: Staff, therapists: np.ndarray, _severity: np.ndarray
 ) -> np.ndarray:
+    """Verified training for the client's main problem, centred."""
     return np.asarray(staff.trained[therapists, clients.problem[rows]] - 0.4)
 
 
 def directiveness_gap(
     clients: Clients, rows: np.ndarray, staff: Staff, therapists: np.ndarray, _severity: np.ndarray
 ) -> np.ndarray:
+    """Distance between the directiveness wanted and given, centred."""
     return np.asarray(np.nan_to_num(np.abs(clients.styles[rows, 0] - staff.styles[therapists, 0]) - 0.24))
 
 
 def homework_for_the_motivated(
     clients: Clients, rows: np.ndarray, staff: Staff, therapists: np.ndarray, _severity: np.ndarray
 ) -> np.ndarray:
+    """Motivation times the work given between sessions, both in SDs."""
     return np.asarray(
         np.nan_to_num((clients.motivation[rows] - 0.67) / 0.18) * (staff.styles[therapists, 2] - 0.5) / 0.2
     )
@@ -64,24 +67,28 @@ def homework_for_the_motivated(
 def warmth_for_the_severe(
     _clients: Clients, _rows: np.ndarray, staff: Staff, therapists: np.ndarray, severity: np.ndarray
 ) -> np.ndarray:
+    """Severity times an expressive style in SDs."""
     return np.asarray(severity * (staff.styles[therapists, 1] - 0.5) / 0.2)
 
 
 def far_from_wanted_homework(
     clients: Clients, rows: np.ndarray, staff: Staff, therapists: np.ndarray, _severity: np.ndarray
 ) -> np.ndarray:
+    """A step: 1 where the work given between sessions is more than .35 from what is wanted."""
     return np.asarray(1.0 * (np.abs(clients.styles[rows, 2] - staff.styles[therapists, 2]) > 0.35))
 
 
 def expressive_for_the_lonely(
     clients: Clients, rows: np.ndarray, staff: Staff, therapists: np.ndarray, _severity: np.ndarray
 ) -> np.ndarray:
+    """A corner: 1 where little support meets an expressive style."""
     return np.asarray(1.0 * ((clients.support[rows] < 0.45) & (staff.styles[therapists, 1] > 0.55)))
 
 
 def depth_after_earlier_therapies(
     clients: Clients, rows: np.ndarray, staff: Staff, therapists: np.ndarray, _severity: np.ndarray
 ) -> np.ndarray:
+    """A corner: 1 where two or more earlier therapies meet a psychodynamic or schema orientation."""
     deep = np.isin(staff.orientation, [words.ORIENTATIONS.index(o) for o in ("psychodynamic", "schema")])
     return np.asarray(1.0 * ((clients.prior_episodes[rows] >= 2) & deep[therapists]))
 
@@ -89,6 +96,7 @@ def depth_after_earlier_therapies(
 def structure_for_the_doubtful(
     clients: Clients, rows: np.ndarray, staff: Staff, therapists: np.ndarray, _severity: np.ndarray
 ) -> np.ndarray:
+    """Agreement of two steps: 1 where low expectancy meets a directive style, or high a less directive one."""
     return np.asarray(1.0 * ((clients.expectancy[rows] < 0.55) == (staff.styles[therapists, 0] > 0.55)))
 
 

@@ -228,6 +228,7 @@ def floored(post: np.ndarray) -> np.ndarray:
 
 
 def rating_scores() -> BoundedScores:
+    """The bounded, left-skewed scale on which alliance ratings are drawn."""
     return BoundedScores(ALLIANCE_PRECISION)
 
 

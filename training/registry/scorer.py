@@ -22,6 +22,7 @@ class Scorer(PythonModel):
     """Ranks therapists for clients given as JSON."""
 
     def load_context(self, context: Any) -> None:
+        """Loads the bundle; called by MLflow once."""
         self.bundle: Bundle = load(context.artifacts["bundle"])
 
     def predict(
@@ -30,6 +31,7 @@ class Scorer(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> pd.DataFrame:
+        """Ranks the therapists asked about for each client; rows come back in their order."""
         parts = [self._choice(text, rows) for text, rows in model_input.groupby("client", sort=False)]
         return pd.concat(parts).loc[model_input.index]
 

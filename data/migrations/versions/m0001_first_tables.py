@@ -14,6 +14,7 @@ APPEND_ONLY = ("decisions", "directory_versions")
 
 
 def upgrade() -> None:
+    """Makes every table, and has the database refuse changes to those that are only ever added to."""
     _directory()
     _journal()
     _decisions()

@@ -150,7 +150,7 @@ def dropout_share(clinic: Clinic) -> float:
     weight = n / n.sum()
     excess = float((weight * (rate - p) ** 2).sum() - p * (1 - p) * (len(n) - 1) / n.sum())
     spread = max(excess, 0.0) / (1 - (weight**2).sum()) / (p * (1 - p)) ** 2
-    return spread / (spread + np.pi**2 / 3)
+    return float(spread / (spread + np.pi**2 / 3))
 
 
 def alliance_gap(clinic: Clinic) -> float:

@@ -40,12 +40,25 @@ def train(
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), disable=quiet
     ) as bar:
         task = bar.add_task("training", total=steps(told) + 1)
-        trained = learn(read(dataset), told, out, lambda doing: bar.update(task, advance=1, description=doing))
+        trained = learn(
+            read(dataset),
+            told,
+            out,
+            lambda doing: bar.update(task, advance=1, description=doing),
+            _champion() if track else None,
+        )
         bar.update(task, advance=1, description="tracking in MLflow")
         where = _track(trained) if track else {}
         bar.update(task, completed=steps(told) + 1, description="done")
     summary = _summary(out) | where
     typer.echo(json.dumps(summary) if as_json else _words(summary))
+
+
+def _champion() -> Any:
+    """Bundle id and configuration of what is served now, if anything is."""
+    from training.registry.models import champion
+
+    return champion()
 
 
 def _track(trained: Any) -> dict[str, str]:

@@ -11,8 +11,11 @@ LEAST_R2_DIFFERENCE = -0.005
 LEAST_RANK_VALIDITY = -0.02
 
 
-def unmet(bundle: Bundle, policy: Policy) -> list[Problem]:
-    """Every condition of the gate that the bundle does not meet, in words; empty when it may be served."""
+def unmet(bundle: Bundle, policy: Policy, champion: str | None = None) -> list[Problem]:
+    """Every condition of the gate that the bundle does not meet, in words; empty when it may be served.
+
+    `champion` is the id of the bundle that is served now, if there is one and it is another.
+    """
     manifest = bundle.manifest
     where = f"bundle {manifest.bundle_id}"
     problems = policy.refused(sorted(bundle.features.words))
@@ -32,7 +35,28 @@ def unmet(bundle: Bundle, policy: Policy) -> list[Problem]:
         problems.append(Problem(where, "undated", rule, "for analysis only; bring dated data"))
     for name, head in manifest.evaluation["heads"].items():
         problems += _head_problems(name, head)
-    return problems
+    return problems + ([] if champion is None else _beside_champion(where, champion, manifest.evaluation))
+
+
+def _beside_champion(where: str, champion: str, evaluation: Mapping[str, Any]) -> list[Problem]:
+    found = evaluation.get("champion", {})
+    if found.get("bundle_id") != champion:
+        rule = f"the champion {champion} must have been fitted again before the same cut"
+        return [Problem(where, "not compared", rule, "train again: a tracked run does so")]
+    if "note" in found:
+        return [
+            Problem(where, "not compared with the champion", found["note"], "train on data that both can learn from")
+        ]
+    return [
+        Problem(
+            f"head {name}",
+            f"R2 difference to the champion: lower 95 % bound {figure['low']:.4f}",
+            f"must be above {LEAST_R2_DIFFERENCE}",
+            "keep the champion, or bring more data",
+        )
+        for name, figure in found["r2_over_champion"].items()
+        if not figure["low"] > LEAST_R2_DIFFERENCE
+    ]
 
 
 def _head_problems(name: str, head: Mapping[str, Any]) -> list[Problem]:

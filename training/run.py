@@ -15,12 +15,13 @@ from threadpoolctl import threadpool_limits
 
 from data.consent import for_learning
 from data.dataset import Dataset
-from data.errors import DataError, Problem
+from data.errors import ConfigError, DataError, Problem
 from data.history import History
 from features.policy import Policy
 from features.rows import track_counts
 from features.track import CASES_WITH
 from training.bundle import Bundle, Manifest, Records
+from training.champion import Champion, beside
 from training.choosing import Chosen, choose
 from training.config import TrainConfig
 from training.learn import Learned, Material, learn_head
@@ -49,20 +50,29 @@ class Trained:
 
 def steps(config: TrainConfig) -> int:
     """How often `train` says what it is doing."""
-    return 2 * len(config.heads) + 4
+    return 2 * len(config.heads) + 5
 
 
-def train(dataset: Dataset, config: TrainConfig, folder: Path | str, say: Say = lambda _: None) -> Trained:
+def train(
+    dataset: Dataset,
+    config: TrainConfig,
+    folder: Path | str,
+    say: Say = lambda _: None,
+    champion: tuple[str, TrainConfig] | None = None,
+) -> Trained:
     """Learns, evaluates and writes a bundle to `folder`.
 
     A run learns twice: from what was known before the test block (that is evaluated), and from everything known (that
-    is served). Raises ConfigError for features that must not be used, DataError where too little is left to learn from.
+    is served). With a `champion`, its bundle id and configuration, that is fitted again before the same cut and stands
+    beside it. Raises ConfigError for features that must not be used, DataError where too little is left to learn from.
     """
     with threadpool_limits(config.prognosis.threads):
-        return _train(dataset, config, folder, say)
+        return _train(dataset, config, folder, say, champion)
 
 
-def _train(dataset: Dataset, config: TrainConfig, folder: Path | str, say: Say) -> Trained:
+def _train(
+    dataset: Dataset, config: TrainConfig, folder: Path | str, say: Say, champion: tuple[str, TrainConfig] | None
+) -> Trained:
     policy = Policy.read()
     chosen = choose(config, dataset, policy)
     history = History(for_learning(dataset))
@@ -72,7 +82,7 @@ def _train(dataset: Dataset, config: TrainConfig, folder: Path | str, say: Say) 
     episodes = learnable(snapshot, config.split.wait_weeks)
     _enough(episodes, dataset, config)
     parts = blocks(episodes, config.split, config.seed)
-    evaluation = _evaluated(history, config, chosen, parts, episodes, say)
+    evaluation = _evaluated(dataset, history, config, chosen, parts, episodes, say, champion)
     material = gather(history, episodes, chosen, config)
     sds = intake_sds(snapshot, config.outcome.instruments)
     learned: dict[str, Learned] = {}
@@ -105,14 +115,31 @@ def _enough(episodes: pd.DataFrame, dataset: Dataset, config: TrainConfig) -> No
 
 
 def _evaluated(
-    history: History, config: TrainConfig, chosen: Chosen, parts: Blocks, episodes: pd.DataFrame, say: Say
+    dataset: Dataset,
+    history: History,
+    config: TrainConfig,
+    chosen: Chosen,
+    parts: Blocks,
+    episodes: pd.DataFrame,
+    say: Say,
+    champion: tuple[str, TrainConfig] | None,
 ) -> dict[str, Any]:
     snapshot, earlier = cut(history, config, parts, episodes)
     if len(earlier) < FEWEST_EPISODES:
         say("test: too little before the test block")
         return {"note": f"not evaluated: {len(earlier)} episodes before the test block, {FEWEST_EPISODES} are needed"}
     trial = learn_before(history, config, chosen, snapshot, earlier, say)
-    return evaluate(history, config, trial, parts, episodes, say)
+    found = evaluate(history, config, trial, parts, episodes, say)
+    if champion is None:
+        return found
+    say("test: beside the champion")
+    try:
+        served = Champion(champion[0], champion[1], choose(champion[1], dataset, chosen.policy))
+    except ConfigError as error:
+        return {**found, "champion": {"bundle_id": champion[0], "note": f"cannot be fitted on these data: {error}"}}
+    model = (trial.material, dict(trial.heads["model"]))
+    test = episodes[parts.test].reset_index(drop=True)
+    return {**found, "champion": beside(history, config, model, served, (snapshot, earlier), test, trial.sds)}
 
 
 def _manifest(

@@ -14,6 +14,7 @@ from data.decisions import Decision, append_decision
 from data.errors import GateError, NotFoundError, Problem
 from features.policy import Policy
 from training.bundle import Bundle
+from training.config import TrainConfig
 from training.gate import unmet
 from training.registry.store import MODEL, connect
 from training.storage import load
@@ -105,7 +106,8 @@ def promote(name: str, who: str, reason: str, database: str | None = None) -> Pr
     client = connect()
     one = find(name)
     bundle = load(_local(one))
-    problems = unmet(bundle, Policy.read())
+    served = next((v.bundle_id for v in versions() if CHAMPION in v.aliases), None)
+    problems = unmet(bundle, Policy.read(), None if served == bundle.manifest.bundle_id else served)
     if problems and who != DEMO:
         raise GateError(problems)
     if who == DEMO and not bundle.manifest.synthetic:
@@ -117,6 +119,14 @@ def promote(name: str, who: str, reason: str, database: str | None = None) -> Pr
     decision_id = append_decision(open_database(database), decision)
     client.set_registered_model_alias(MODEL, CHAMPION, one.version)
     return Promotion(one.version, bundle.manifest.bundle_id, decision_id, problems)
+
+
+def champion() -> tuple[str, TrainConfig] | None:
+    """Bundle id and configuration of what is served now; None where nothing is."""
+    if not any(CHAMPION in one.aliases for one in versions()):
+        return None
+    manifest = read(CHAMPION).manifest
+    return manifest.bundle_id, TrainConfig.model_validate(manifest.config)
 
 
 def read(name: str) -> Bundle:

@@ -250,11 +250,13 @@ def _relaxed(failed: npt.NDArray[np.uint16], practice: Practice, ask: Ask) -> di
     any way of meeting opens slots of every modality.
     """
     modality, must, capacity, slot = (np.uint16(1 << RULES.index(rule)) for rule in RULES[7:])
-    open_any = ~_slot(practice, bookable_slots(practice.slots, ask, any_modality=True)) | ("slot" not in practice.rules)
+    elsehow = (failed & slot != 0) & (failed & ~(modality | slot) == 0)
+    if elsehow.any():
+        elsehow &= ~_slot(practice, bookable_slots(practice.slots, ask, any_modality=True))
     full = practice.therapists.number("open_cases") >= practice.therapists.number("caseload_capacity")
     full &= practice.therapists.number("accepts_new") == 1
     gains = {
-        "modality": (failed != 0) & (failed & ~(modality | slot) == 0) & open_any,
+        "modality": (failed == modality) | elsehow,
         "must": failed == must,
         "capacity": (failed & capacity != 0) & (failed & ~(capacity | slot) == 0) & full,
         "slot": failed == slot,

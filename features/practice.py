@@ -3,7 +3,8 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from functools import cached_property
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +67,15 @@ class Slots:
             np.array([(row.get("status") or "free") == "free" for row in rows], dtype=bool)[in_order],
         )
 
+    def begun_by(self, moment: np.datetime64, side: Literal["left", "right"]) -> int:
+        """How many slots start before the moment (`left`), or at it or before (`right`); whole seconds."""
+        return int(np.searchsorted(self.starts_at, moment.astype(self.starts_at.dtype), side))
+
+    @cached_property
+    def free_by_modality(self) -> dict[str, Bools]:
+        """Free slots of each modality; those of unknown modality are in none."""
+        return {word: self.free & (self.modality.index == i) for i, word in enumerate(self.modality.vocabulary)}
+
 
 @dataclass(frozen=True)
 class Practice:
@@ -115,14 +125,18 @@ def the_words(client: Columns, name: str) -> list[str]:
 
 def bookable_slots(slots: Slots, ask: Ask, any_modality: bool) -> Bools:
     """Free future slots inside the window, held in a way the client can attend (where the client said how)."""
-    open_slots: Bools = slots.free & (slots.starts_at > ask.now)
+    start, end = slots.begun_by(ask.now, "right"), len(slots.starts_at)
     if ask.window is not None:
-        open_slots &= (slots.starts_at >= ask.window[0]) & (slots.starts_at <= ask.window[1])
-    if not any_modality and known(ask.client, "modalities"):
-        wanted = the_words(ask.client, "modalities")
-        attendable = np.array([*(word in wanted for word in slots.modality.vocabulary), False])
-        open_slots &= attendable[slots.modality.index]
-    return open_slots
+        start = max(start, slots.begun_by(ask.window[0], "left"))
+        end = slots.begun_by(ask.window[1], "right")
+    bookable = np.zeros(len(slots.starts_at), dtype=bool)
+    if any_modality or not known(ask.client, "modalities"):
+        bookable[start:end] = slots.free[start:end]
+        return bookable
+    for word in the_words(ask.client, "modalities"):
+        if word in slots.free_by_modality:
+            bookable[start:end] |= slots.free_by_modality[word][start:end]
+    return bookable
 
 
 def at_wanted_times(slots: Slots, ask: Ask, bookable: Bools) -> Bools:

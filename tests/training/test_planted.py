@@ -1,0 +1,153 @@
+"""Planted effects of the synthetic clinic are recovered within their intervals."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from data.consent import for_learning
+from data.dataset import Dataset
+from data.history import History
+from data.synthetic.clinic import simulate
+from data.synthetic.plan import Arm, Plan
+from data.synthetic.truth import Truth
+from training.config import DEFAULT_HEADS, FitConfig, TrainConfig
+from training.head import PairPosterior, structure, used_effects
+from training.learn import Learned, learn_head
+from training.material import main_problems, severity_ranges
+from training.mixed import criterion, fit
+from training.run import Trained, train
+from training.scoring import score
+from training.sums import Sums
+from training.targets import target
+
+Floats = npt.NDArray[np.float64]
+Planted = tuple[Trained, Dataset, Truth]
+CLIENTS = 100
+CHI2_95 = 3.841
+
+
+@pytest.fixture(scope="module")
+def small(trained: Trained, clinic: tuple[Dataset, Truth]) -> Planted:
+    return (trained, *clinic)
+
+
+@pytest.fixture(scope="module", params=["base", "main-only", "confounded"])
+def large(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    return planted(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def planted(arm: Arm, folder: Path) -> Planted:
+    dataset, truth = simulate(Plan(arm=arm, episodes=6000, therapists=90, seed=11))
+    config = TrainConfig(bootstraps=50, heads=DEFAULT_HEADS[:2])
+    return train(dataset, config, folder / "bundle"), dataset, truth
+
+
+def truly(clinic: Planted, head: str, clients: int = CLIENTS) -> Iterator[tuple[PairPosterior, Floats]]:
+    """Posterior of some past clients with every therapist learned from, each beside the true fits."""
+    found, dataset, truth = clinic
+    material, learned = found.material, found.bundle.heads[head]
+    some = np.random.default_rng(0).permutation(len(material.episodes))[:clients]
+    ids = list(material.therapist_ids)
+    pairs = material.episodes.iloc[np.repeat(some, len(ids))]
+    pairs = pairs.assign(therapist_id=np.tile(ids, len(some))).reset_index(drop=True)
+    history, config = History(for_learning(dataset)), TrainConfig()
+    problems = main_problems(history, material.episodes)
+    seen = score(history, pairs, material.features, material.design, severity_ranges(config, history), problems)
+    ranking = np.column_stack(
+        [material.design.therapist(seen.blocks["therapist"]), material.design.pair(seen.blocks["pair"])]
+    )
+    effects = seen.effects[:, used_effects(material.design, learned.info.parts)]
+    row_of = {name: row for row, name in enumerate(truth.episode_ids)}
+    column_of = {name: row for row, name in enumerate(truth.therapist_ids)}
+    therapists = np.array([column_of[name] for name in ids])
+    true_fit = truth.fit if head == "outcome" else truth.alliance
+    for number, episode in enumerate(material.episodes["episode_id"].iloc[some]):
+        rows = slice(number * len(ids), (number + 1) * len(ids))
+        posterior = learned.posterior(ranking[rows], effects[rows], np.arange(len(ids)))
+        yield posterior, true_fit(np.array([row_of[episode]]), therapists)
+
+
+def coverage(clinic: Planted, head: str) -> tuple[float, float]:
+    """How often 95 % intervals of gains hold the true gain, and the slope of true on estimated gains."""
+    inside, cross, own = [], 0.0, 0.0
+    for posterior, true in truly(clinic, head):
+        gain, truth = posterior.mean - posterior.mean.mean(), true - true.mean()
+        inside.append(np.abs(gain - truth) < 1.96 * posterior.gain_sd())
+        cross, own = cross + float(gain @ truth), own + float(gain @ gain)
+    return float(np.mean(inside)), cross / own
+
+
+def therapist_variance(clinic: Planted) -> tuple[float, float, float]:
+    """Variance between therapists' mean effects on outcome: its 95 % profile interval, and the truth."""
+    found, dataset, _ = clinic
+    alone = FitConfig(columns=False, slope=False, strengths=False)
+    material, config = found.material, TrainConfig()
+    snapshot = History(for_learning(dataset)).as_of(dataset.manifest.as_of)
+    goal = target(DEFAULT_HEADS[0], snapshot, material.episodes, config.outcome, found.bundle.manifest.intake_sds)
+    learned = learn_head(DEFAULT_HEADS[0], material, goal, config, alone)
+    assert isinstance(learned, Learned)
+    shape = structure(material.design, alone, 0, "gaussian", True)
+    therapist, ones = material.therapist[learned.rows], np.ones((len(learned.rows), 1))
+    count = len(material.therapist_ids)
+    sums = Sums.of(learned.border, ones, learned.target, therapist, count, learned.weight)
+    best = fit(sums, shape)
+    sds = np.linspace(0.0, 1.0, 201)
+    profile = np.array([criterion(sums, shape, np.r_[sd, best.theta[1:]])[0] for sd in sds])
+    inside = sds[profile < best.criterion + CHI2_95] * np.sqrt(best.noise)
+    means = np.mean([true for _, true in truly(clinic, "outcome")], axis=0)
+    return float(inside.min() ** 2), float(inside.max() ** 2), float(means.var(ddof=1))
+
+
+def skill(clinic: Planted) -> tuple[float, float, float]:
+    """Gain in outcome for one SD more of interpersonal skill, at average severity: estimate, its SD, and the truth."""
+    found, _, truth = clinic
+    bundle = found.bundle
+    day = bundle.manifest.as_of
+    prepared = bundle.therapists(["new-1", "new-2"], {"interpersonal_skill": [0.0, 1.0]}, day)
+    middle = {"phq9.0": [bundle.design.severity_mean * 27], "gad7.0": [bundle.design.severity_mean * 21]}
+    found_fits = bundle.posteriors(bundle.clients(middle, 1, day), prepared, np.arange(2))["outcome"]
+    gap = found_fits.loading[1] - found_fits.loading[0]
+    planted_here = truth.describe()["profile"]["therapists.interpersonal_skill"]
+    return float(found_fits.mean[1] - found_fits.mean[0]), float(np.sqrt(gap @ gap)), planted_here
+
+
+@pytest.mark.parametrize("head", ["outcome", "alliance"])
+def test_intervals_of_gains_hold_the_true_gains(small: Planted, head: str):
+    inside, slope = coverage(small, head)
+    assert inside > 0.87
+    assert 0.5 < slope < 1.5
+
+
+def test_the_interval_of_the_therapist_variance_holds_the_true_one(small: Planted):
+    low, high, truth = therapist_variance(small)
+    assert low < truth < high
+
+
+def test_interpersonal_skill_helps_by_about_as_much_as_was_planted(small: Planted):
+    estimate, sd, truth = skill(small)
+    assert estimate > 0
+    assert abs(estimate - truth) < 1.96 * sd
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("head", ["outcome", "alliance"])
+def test_intervals_of_gains_hold_the_true_gains_in_a_larger_clinic(large: Planted, head: str):
+    inside, slope = coverage(large, head)
+    assert inside > 0.87
+    assert 0.7 < slope < 1.4
+
+
+@pytest.mark.prove
+def test_the_interval_of_the_therapist_variance_holds_the_true_one_in_a_larger_clinic(large: Planted):
+    low, high, truth = therapist_variance(large)
+    assert 0 < low < truth < high
+
+
+@pytest.mark.prove
+def test_interpersonal_skill_helps_by_about_as_much_as_was_planted_in_a_larger_clinic(large: Planted):
+    estimate, sd, truth = skill(large)
+    assert estimate > 0
+    assert abs(estimate - truth) < 1.96 * sd

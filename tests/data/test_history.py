@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from data.dataset import Dataset, Manifest
 from data.history import CURRENT_ONLY, History, main_problem
-from data.parsing import parse
-from data.tables import TABLES
+from data.tables import DTYPES, TABLES
 
 ABOUT = {
     "therapists": {"therapist_id": ["t1", "t2"]},
@@ -30,10 +29,9 @@ Tables = dict[str, dict[str, list[Any]]]
 
 
 def frame(table: str, columns: dict[str, list[Any]]) -> pd.DataFrame:
-    text = {name: ["" if cell is None else str(cell) for cell in cells] for name, cells in columns.items()}
-    parsed, problems = parse(TABLES[table], pd.DataFrame(text, dtype="str").replace("", np.nan))
-    assert not problems
-    return parsed
+    kinds = {name: TABLES[table][name].kind for name in columns}
+    days_as_text = {n: [c.isoformat() if isinstance(c, dt.date) else c for c in cells] for n, cells in columns.items()}
+    return pd.DataFrame({n: pd.Series(cells, dtype=DTYPES[kinds[n]]) for n, cells in days_as_text.items()})
 
 
 def dataset(undated: bool = False, **tables: dict[str, list[Any]]) -> Dataset:
@@ -211,7 +209,7 @@ VERSIONS = {
     "orientation": ["cbt", "integrative", "systemic", "dynamic"],
     "caseload": [3, 4, 5, 6],
     "caseload_on": ["2024-03-01"] * 4,
-    "accepts_new": ["true"] * 4,
+    "accepts_new": [True] * 4,
     "caseload_capacity": [10] * 4,
 }
 

@@ -102,7 +102,7 @@ def rank(
 ) -> Ranked:
     """Orders n eligible therapists; `wait_days` (n,) may be NaN; tie groups are told apart for the first `groups_for`.
 
-    Within a group the posterior mean decides; without a meaningful difference the soonest slot does, then utility,
+    Groups follow each other, and within one the posterior mean decides; without a meaningful difference the soonest slot does, then utility,
     then the id.
     """
     names = np.array(ids)
@@ -113,14 +113,14 @@ def rank(
     best = best_first[0]
     chance = float(ndtr((total[best] - WORTH) / spread[best])) if spread[best] > 0 else float(total[best] > WORTH)
     meaningful = chance >= SURE
-    waits = np.where(np.isnan(wait_days), np.inf, wait_days)
-    order = best_first if meaningful else np.lexsort((names, -total, waits))
     gains = {n: Gain.of(p.mean - p.mean.mean(), gain_sds[n]) for n, p in posteriors.items()}
-    groups = (
-        tie_groups(posteriors, weighing, total, best_first, len(names) if groups_for is None else groups_for)
-        if meaningful
-        else np.ones(len(names), dtype=np.int64)
-    )
+    if meaningful:
+        first = len(names) if groups_for is None else groups_for
+        groups = tie_groups(posteriors, weighing, total, best_first, first)
+        order = np.lexsort((names, -total, np.where(groups == 0, len(names) + 1, groups)))
+    else:
+        groups = np.ones(len(names), dtype=np.int64)
+        order = np.lexsort((names, -total, np.where(np.isnan(wait_days), np.inf, wait_days)))
     return Ranked(order, Gain.of(total, spread), gains, groups, meaningful, chance)
 
 

@@ -1,6 +1,7 @@
 """Planted effects of the synthetic clinic are recovered within their intervals."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ Floats = npt.NDArray[np.float64]
 Planted = tuple[Trained, Dataset, Truth]
 CLIENTS = 100
 CHI2_95 = 3.841
+ALONE = FitConfig(columns=False, slope=False, strengths=False)
 
 
 @pytest.fixture(scope="module")
@@ -80,18 +82,22 @@ def coverage(clinic: Planted, head: str) -> tuple[float, float]:
     return float(np.mean(inside)), cross / own
 
 
-def therapist_variance(clinic: Planted) -> tuple[float, float, float]:
-    """Variance between therapists' mean effects on outcome: its 95 % profile interval, and the truth."""
+def without_columns(clinic: Planted) -> tuple[Learned, npt.NDArray[np.int64], int]:
+    """Outcome learned with a therapist intercept alone; the therapist of each row, and how many there are."""
     found, dataset, _ = clinic
-    alone = FitConfig(columns=False, slope=False, strengths=False)
     material, config = found.material, TrainConfig()
     snapshot = History(for_learning(dataset)).as_of(dataset.manifest.as_of)
     goal = target(DEFAULT_HEADS[0], snapshot, material.episodes, config.outcome, found.bundle.manifest.intake_sds)
-    learned = learn_head(DEFAULT_HEADS[0], material, goal, config, alone)
+    learned = learn_head(DEFAULT_HEADS[0], material, goal, config, ALONE)
     assert isinstance(learned, Learned)
-    shape = structure(material.design, alone, 0, "gaussian", True)
-    therapist, ones = material.therapist[learned.rows], np.ones((len(learned.rows), 1))
-    count = len(material.therapist_ids)
+    return learned, material.therapist[learned.rows], len(material.therapist_ids)
+
+
+def therapist_variance(clinic: Planted) -> tuple[float, float, float]:
+    """Variance between therapists' mean effects on outcome: its 95 % profile interval, and the truth."""
+    learned, therapist, count = without_columns(clinic)
+    shape = structure(clinic[0].bundle.design, ALONE, 0, "gaussian", True)
+    ones = np.ones((len(learned.rows), 1))
     sums = Sums.of(learned.border, ones, learned.target, therapist, count, learned.weight)
     best = fit(sums, shape)
     sds = np.linspace(0.0, 1.0, 201)
@@ -102,16 +108,22 @@ def therapist_variance(clinic: Planted) -> tuple[float, float, float]:
 
 
 def skill(clinic: Planted) -> tuple[float, float, float]:
-    """Gain in outcome for one SD more of interpersonal skill, at average severity: estimate, its SD, and the truth."""
+    """Outcome gained per SD of interpersonal skill, as a fixed effect: estimate, its SD, and the truth.
+
+    Not shrunken: in a bundle the columns of the profile share one prior, which pulls the few that matter towards the
+    many that do not.
+    """
+    learned, therapist, count = without_columns(clinic)
     found, _, truth = clinic
-    bundle = found.bundle
-    day = bundle.manifest.as_of
-    prepared = bundle.therapists(["new-1", "new-2"], {"interpersonal_skill": [0.0, 1.0]}, day)
-    middle = {"phq9.0": [bundle.design.severity_mean * 27], "gad7.0": [bundle.design.severity_mean * 21]}
-    found_fits = bundle.posteriors(bundle.clients(middle, 1, day), prepared, np.arange(2))["outcome"]
-    gap = found_fits.loading[1] - found_fits.loading[0]
+    value = found.bundle.design.therapist.names.index("interpersonal_skill")
+    scaler = found.bundle.design.therapist
+    column = scaler(found.material.blocks["therapist"])[learned.rows, value] / scaler.sd[value]
+    border = np.column_stack([learned.border, column])
+    sums = Sums.of(border, np.ones((len(border), 1)), learned.target, therapist, count, learned.weight)
+    shape = structure(found.bundle.design, ALONE, 0, "gaussian", True)
+    solution = fit(sums, replace(shape, border=shape.border + 1))
     planted_here = truth.describe()["profile"]["therapists.interpersonal_skill"]
-    return float(found_fits.mean[1] - found_fits.mean[0]), float(np.sqrt(gap @ gap)), planted_here
+    return float(solution.b[-1]), float(np.sqrt(solution.b_cov[-1, -1])), planted_here
 
 
 @pytest.mark.parametrize("head", ["outcome", "alliance"])

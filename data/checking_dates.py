@@ -18,6 +18,7 @@ HAPPENED: Mapping[str, tuple[str, ...]] = {
 }
 """Days that are said to be past."""
 YEARS: Mapping[str, tuple[str, ...]] = {"therapists": ("birth_year", "practising_since"), "clients": ("birth_year",)}
+NOT_OVER = ("ongoing", "waiting")
 _YOUNGEST_PRACTITIONER = 16
 
 
@@ -46,7 +47,11 @@ def _undated_needs(dataset: Dataset) -> list[Problem]:
     bad = (episodes["therapist_id"].notna() & episodes["matched_on"].isna()).to_numpy(bool)
     rule = "a matched episode needs matched_on or started_on"
     step = "add the day, or say undated = true"
-    return problems + cell_problems("episodes", "matched_on", episodes["matched_on"], bad, rule, step)
+    problems += cell_problems("episodes", "matched_on", episodes["matched_on"], bad, rule, step)
+    over = episodes["ending"].notna() & ~episodes["ending"].isin(NOT_OVER)
+    bad = (over & episodes["ended_on"].isna()).to_numpy(bool)
+    rule = "an ending without ended_on is never known on any day"
+    return problems + cell_problems("episodes", "ending", episodes["ending"], bad, rule, "add ended_on")
 
 
 def _course(episodes: pd.DataFrame | None) -> list[Problem]:

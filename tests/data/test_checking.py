@@ -191,6 +191,10 @@ ONE_FAULT = {
         with_row("measures", "e1,1,own,0,,,11"),
         "measures row 5 value: 11.0: own item 0",
     ),
+    "an ending without its day": (
+        with_row("episodes", "e3,c2,t2,2024-01-05,2024-01-08,2024-01-10,,dropout"),
+        "episodes row 3 ending: 'dropout': an ending without ended_on is never known",
+    ),
     "an item of an instrument declared without items": (
         with_row("measures", "e1,1,own,1,,,1"),
         "measures row 5 item: '1': own is kept as its total only",

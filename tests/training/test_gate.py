@@ -110,3 +110,33 @@ def test_all_conditions_are_told_at_once(said: Said):
     heads = {"outcome": {**with_low("rank_validity", -1)["heads"]["outcome"]}, "alliance": {"note": "no results"}}
     lines = told(said(policy_hash="0" * 16, evaluation={"forward": False, "heads": heads}))
     assert len(lines) == 4
+
+
+def beside(**found: Any) -> dict[str, Any]:
+    return {**GOOD, "champion": {"bundle_id": "served", **found}}
+
+
+def told_beside(bundle: Bundle) -> list[str]:
+    return [str(problem) for problem in unmet(bundle, Policy.read(), "served")]
+
+
+def test_a_challenger_that_was_not_compared_with_the_champion_does_not_pass(said: Said):
+    (line,) = told_beside(said())
+    assert "the champion served must have been fitted again before the same cut" in line
+    other = {**GOOD, "champion": {"bundle_id": "older", "r2_over_champion": {}}}
+    assert len(told_beside(said(evaluation=other))) == 1
+
+
+def test_a_challenger_is_held_to_the_same_limit_beside_the_champion(said: Said):
+    def compared(low: float) -> list[str]:
+        figure = {"value": 0.0, "low": low, "high": 0.1}
+        return told_beside(said(evaluation=beside(r2_over_champion={"outcome": figure})))
+
+    assert compared(-0.0049) == []
+    (line,) = compared(-0.005)
+    assert "R2 difference to the champion: lower 95 % bound -0.0050" in line
+
+
+def test_a_champion_that_could_not_be_fitted_again_is_said(said: Said):
+    (line,) = told_beside(said(evaluation=beside(note="cannot be fitted on these data")))
+    assert "cannot be fitted on these data" in line

@@ -1,0 +1,66 @@
+"""The model card and the pictures of a run: they must stand without the program."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from training.card import model_card
+from training.pictures import draw
+from training.run import Trained
+
+
+def test_the_card_says_that_synthetic_people_are_invented(trained: Trained):
+    card = model_card(trained.bundle.manifest, trained.bundle)
+    assert "No figure here says anything about real therapy" in card
+    real = trained.bundle.manifest.model_copy(update={"synthetic": False})
+    assert "invented" not in model_card(real, trained.bundle)
+
+
+def test_the_card_has_a_row_for_every_head_and_the_gain(trained: Trained):
+    card = model_card(trained.bundle.manifest, trained.bundle)
+    for name, head in trained.bundle.heads.items():
+        assert f"| {name} | {head.info.source} | {head.info.rows} |" in card
+    gain = trained.bundle.manifest.evaluation["utility"]["over_next_available"]["model"]["gain"]
+    assert f"{gain['value']:.3f} ({gain['low']:.3f} to {gain['high']:.3f}) SD of utility" in card
+
+
+def test_the_card_names_what_was_left_out_and_what_was_not_tested(trained: Trained):
+    manifest = trained.bundle.manifest.model_copy(
+        update={"left_out": {"alliance": "0 labels; at least 50 are needed"}, "evaluation": {"note": "not evaluated"}}
+    )
+    card = model_card(manifest, trained.bundle)
+    assert "head alliance was left out: 0 labels" in card
+    assert "| outcome | outcome |" in card
+    assert "not tested" in card
+    assert "## Gain" not in card
+
+
+def test_the_card_of_undated_data_says_so(trained: Trained):
+    evaluation = trained.bundle.manifest.evaluation | {"forward": False, "test_from": None}
+    manifest = trained.bundle.manifest.model_copy(update={"evaluation": evaluation, "as_of": None, "undated": True})
+    assert "not tested forward in time: the data have no dates" in model_card(manifest, trained.bundle)
+
+
+def test_the_card_states_its_limits_and_judges_no_therapist(trained: Trained):
+    card = model_card(trained.bundle.manifest, trained.bundle)
+    assert "does not judge therapists" in card
+    assert "no unmeasured difference" in " ".join(card.split())
+    assert not any(name in card for name in trained.material.therapist_ids)
+
+
+def test_pictures_are_drawn_of_the_therapists_and_of_the_evaluation(trained: Trained, tmp_path: Path):
+    paths = draw(trained, tmp_path)
+    assert [path.name for path in paths] == ["therapists.png", "evaluation.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+def test_without_an_evaluation_there_is_no_picture_of_it(trained: Trained, tmp_path: Path):
+    manifest = trained.bundle.manifest.model_copy(update={"evaluation": {"note": "not evaluated"}})
+    bare = replace(trained, bundle=replace(trained.bundle, manifest=manifest))
+    assert [path.name for path in draw(bare, tmp_path)] == ["therapists.png"]
+
+
+def test_a_fit_without_therapists_can_be_drawn_too(trained: Trained, tmp_path: Path):
+    solution = trained.bundle.heads["outcome"].solution
+    bare = replace(solution, prior=solution.prior[:0, :0], within=solution.within[:, :0, :0])
+    learned = replace(trained.learned["outcome"], head=replace(trained.bundle.heads["outcome"], solution=bare))
+    assert len(draw(replace(trained, learned={"outcome": learned}), tmp_path)) == 2

@@ -34,7 +34,7 @@ def address() -> str:
 
 def _local() -> str:
     VAR.mkdir(exist_ok=True)
-    return f"sqlite:///{VAR / 'mlflow.db'}"
+    return f"sqlite:///{(VAR / 'mlflow.db').absolute()}"
 
 
 def _be_quiet() -> None:

@@ -94,7 +94,10 @@ def test_the_test_is_learned_only_from_matches_old_enough_when_it_began(
 def test_a_run_says_what_it_is_doing_as_often_as_it_promised(small: Dataset, tmp_path: Path):
     said: list[str] = []
     train(small, OUTCOME, tmp_path / "bundle", said.append)
-    assert len(said) == steps(OUTCOME) - 1  # the last step is the caller's "done"
+    assert len(said) == steps(OUTCOME) - 1  # there is no champion
+    again: list[str] = []
+    train(small, OUTCOME, tmp_path / "again", again.append, ("served", OUTCOME))
+    assert len(again) == steps(OUTCOME)
     assert "final: outcome" in said
 
 

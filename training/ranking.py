@@ -102,8 +102,8 @@ def rank(
 ) -> Ranked:
     """Orders n eligible therapists; `wait_days` (n,) may be NaN; tie groups are told apart for the first `groups_for`.
 
-    Groups follow each other, and within one the posterior mean decides; without a meaningful difference the soonest slot does, then utility,
-    then the id.
+    Groups follow each other, and within one the posterior mean decides; without a meaningful difference the soonest
+    slot does, then utility, then the id.
     """
     names = np.array(ids)
     total = utility(posteriors, weighing)

@@ -222,6 +222,14 @@ def test_a_single_eligible_therapist_is_no_choice():
     assert not found.meaningful_difference
 
 
+@given(seeds, st.integers(2, 10))
+def test_groups_follow_each_other_and_within_one_the_posterior_mean_decides(seed: int, n: int):
+    found = ranked({"outcome": drawn(seed, n, scale=3.0)})
+    if found.meaningful_difference:
+        places = [(found.tie_group[i], -found.utility.mean[i]) for i in found.order]
+        assert places == sorted(places)
+
+
 @given(seeds, st.integers(1, 10))
 @settings(max_examples=50)
 def test_everyone_eligible_is_in_the_order_once(seed: int, n: int):

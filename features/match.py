@@ -9,6 +9,9 @@ from features.feature import PairBuilder, PairFeature
 from features.preferences import TOPICS, met
 from features.therapist import years_practising
 
+MIDDLE = 0.5
+"""Middle of the range 0 to 1: products are taken from there, so that they do not stand in for their factors."""
+
 
 def _needs(clients: Columns, therapists: Columns, column: str) -> tuple[Sets, Bools, Bools]:
     problems, skills = clients.set("problems"), therapists.set(column)
@@ -53,19 +56,20 @@ def style_gap(style: str) -> PairBuilder:
 
 
 def with_severity(of_therapist: Callable[[Columns], Floats]) -> PairBuilder:
-    """The client's severity times a number of the therapist's."""
+    """The client's severity, from the middle of its range, times a number of the therapist's."""
 
     def build(clients: Columns, therapists: Columns, pairs: Pairs) -> Floats:
-        return clients.number("severity")[pairs.client] * of_therapist(therapists)[pairs.therapist]
+        return (clients.number("severity")[pairs.client] - MIDDLE) * of_therapist(therapists)[pairs.therapist]
 
     return build
 
 
 def client_times_therapist(client: str, therapist: str) -> PairBuilder:
-    """A number of the client's times a number of the therapist's."""
+    """A number of the client's times one of the therapist's, each from the middle of its range 0 to 1."""
 
     def build(clients: Columns, therapists: Columns, pairs: Pairs) -> Floats:
-        return clients.number(client)[pairs.client] * therapists.number(therapist)[pairs.therapist]
+        theirs = therapists.number(therapist)[pairs.therapist] - MIDDLE
+        return (clients.number(client)[pairs.client] - MIDDLE) * theirs
 
     return build
 

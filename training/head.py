@@ -1,6 +1,6 @@
 """One head: a prognosis of the client, and the fit between client and therapist with its posterior."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -164,20 +164,27 @@ class Head:
         return cls(info, trees, constant, arrays["landmark_mean"], arrays["landmark_sd"], solution)
 
 
-def structure(design: Design, fit: FitConfig, landmarks: int, kind: Kind, boosted: bool) -> Structure:
+def structure(
+    design: Design, expected: Collection[str], fit: FitConfig, landmarks: int, kind: Kind, boosted: bool
+) -> Structure:
     """Variances of the mixed fit: therapist intercept and slope, strengths, and one for each block of columns.
 
-    Without trees the prognosis column is constant: it joins the shrunken client columns, where it can do no harm.
+    Ranking columns that the field expects something of (`expected`) have a weak prior of their own, so that many
+    columns of which nothing is expected do not shrink the few that matter. Without trees the prognosis column is
+    constant: it joins the shrunken client columns, where it can do no harm.
     """
     start = design.ranking.start + landmarks
-    client = tuple(range(2 if boosted else 1, start))
-    therapist = tuple(range(start, start + len(design.therapist.names)))
-    pair = tuple(range(start + len(therapist), start + len(therapist) + len(design.pair.names)))
+    middle = start + len(design.therapist.names)
+    client = range(2 if boosted else 1, start)
+    columns = dict(enumerate((*design.therapist.names, *design.pair.names), start)) if fit.columns else {}
+    open_ones = [i for i, name in columns.items() if name not in expected]
+    groups = (client, [i for i in open_ones if i < middle], [i for i in open_ones if i >= middle])
     return Structure(
         joint=len(joint_effects(design, fit)),
         strengths=len(design.problems) if fit.therapist and fit.strengths else 0,
-        border=start + (len(therapist) + len(pair) if fit.columns else 0),
-        shrunken=tuple(group for group in ((client, therapist, pair) if fit.columns else (client,)) if group),
+        border=start + len(columns),
+        shrunken=tuple(tuple(group) for group in groups if len(group)),
+        weak=tuple(i for i, name in columns.items() if name in expected),
         dispersion=None if kind == "gaussian" else 1.0,
     )
 

@@ -43,6 +43,8 @@ class Material:
     """Position of the episode's therapist among `therapist_ids`."""
     therapist_ids: tuple[str, ...]
     fold: Ints
+    expected: frozenset[str]
+    """Ranking columns of which the field expects a better or a worse result, as the policy says."""
 
     @property
     def ranking(self) -> Floats:
@@ -161,7 +163,14 @@ class _Work:
         return Sums.of(border, effects, response, therapist, len(self.material.therapist_ids), weight)
 
     def _solve(self, border: Floats, effects: Floats, found: Prognosis, start: Solution | None) -> Solution:
-        shape = structure(self.material.design, self.parts, self.extra.shape[1], self.head.kind, bool(found.trees))
+        shape = structure(
+            self.material.design,
+            self.material.expected,
+            self.parts,
+            self.extra.shape[1],
+            self.head.kind,
+            bool(found.trees),
+        )
         if self.head.kind == "gaussian":
             theta = None if start is None else start.theta
             return fit(self._sums(border, effects, self.y, self.weight), shape, theta)

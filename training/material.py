@@ -48,6 +48,7 @@ def gather(history: History, episodes: pd.DataFrame, chosen: Chosen, config: Tra
         therapist=codes.astype(np.int64),
         therapist_ids=tuple(map(str, ids)),
         fold=folds(episodes["client_id"], config.prognosis.folds, config.seed),
+        expected=frozenset(c for c, name in features.feature_of.items() if chosen.policy.rule(name).expected in "+-"),
     )
 
 

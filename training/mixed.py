@@ -17,6 +17,9 @@ import scipy.optimize
 
 from training.sums import Floats, Sums
 
+WEAK_SD = 0.15
+"""Prior SD of a weak column's coefficient, in noise SDs per SD of the column: the sizes that the field reports (an
+interpersonal skill of .1, a preference met of d .28 or an odds ratio of 1.79) are likely, larger ones are not."""
 START = 0.3  # relative standard deviation from which every variance starts: well away from the boundary at 0
 LEAST_START = 0.01  # the criterion is flat at 0, so that a start there would never leave it
 
@@ -26,8 +29,9 @@ class Structure:
     """Which variances there are.
 
     `joint` therapist columns (intercept, slope) share a full covariance; the following `strengths` columns share one
-    variance. `shrunken[k]` lists the border columns of the k-th group of columns with a common prior variance; all
-    other border columns are fixed effects. `dispersion` fixes s2 (1 for working responses of binary heads).
+    variance. `shrunken[k]` lists the border columns of the k-th group of columns with a common prior variance; `weak`
+    columns have the prior SD `WEAK_SD`, which is not estimated; all other border columns are fixed effects.
+    `dispersion` fixes s2 (1 for working responses of binary heads).
     """
 
     joint: int
@@ -35,6 +39,7 @@ class Structure:
     border: int
     shrunken: tuple[tuple[int, ...], ...] = ()
     dispersion: float | None = None
+    weak: tuple[int, ...] = ()
 
     @property
     def width(self) -> int:
@@ -58,6 +63,7 @@ class Structure:
     def scale(self, theta: Floats) -> Floats:
         """The factor by which each border column is multiplied: tau for shrunken columns, 1 for fixed ones."""
         scale = np.ones(self.border)
+        scale[list(self.weak)] = WEAK_SD
         for columns, tau in zip(self.shrunken, theta[self.parameters - len(self.shrunken) :], strict=True):
             scale[list(columns)] = tau
         return scale
@@ -65,7 +71,7 @@ class Structure:
     def ridge(self) -> Floats:
         """1 for shrunken border columns, 0 for fixed ones."""
         ridge = np.zeros(self.border)
-        for columns in self.shrunken:
+        for columns in (*self.shrunken, self.weak):
             ridge[list(columns)] = 1.0
         return ridge
 

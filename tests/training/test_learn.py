@@ -132,9 +132,9 @@ def test_parts_of_the_fit_have_the_effects_they_name(trained: Trained):
         *(f"strength.{problem}" for problem in design.problems),
     ]
     assert list(joint_effects(design, NOTHING)) == []
-    assert structure(design, NOTHING, 0, "gaussian", True).width == 0
-    assert structure(design, FitConfig(), 0, "binary", True).dispersion == 1.0
-    assert structure(design, FitConfig(), 0, "gaussian", True).dispersion is None
+    assert structure(design, (), NOTHING, 0, "gaussian", True).width == 0
+    assert structure(design, (), FitConfig(), 0, "binary", True).dispersion == 1.0
+    assert structure(design, (), FitConfig(), 0, "gaussian", True).dispersion is None
 
 
 # --- prognosis ------------------------------------------------------------------------------------------------------
@@ -180,3 +180,13 @@ def test_trees_read_back_from_text_predict_the_same():
     first, again = (Trees(found.trees, found.constant).predict(x) for _ in range(2))
     assert first.tolist() == again.tolist()
     assert np.corrcoef(first, y)[0, 1] > 0.9
+
+
+def test_columns_of_which_the_field_expects_something_have_a_weak_prior_of_their_own(trained: Trained) -> None:
+    design, material = trained.bundle.design, trained.material
+    shape = structure(design, material.expected, FitConfig(), 0, "gaussian", True)
+    weak = {design.names[i] for i in shape.weak}
+    assert {"interpersonal_skill", "wishes_met", "directiveness_gap", "main_problem_trained"} <= weak
+    assert "therapist.coffees_a_day" not in weak
+    grouped = [i for group in shape.shrunken for i in group]
+    assert sorted([0, 1, *grouped, *shape.weak]) == list(range(shape.border))

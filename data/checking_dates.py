@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from data.checking_courses import course_problems
 from data.dataset import Dataset
 from data.errors import Problem
 from data.manifest import MANIFEST
@@ -27,8 +28,7 @@ def date_problems(dataset: Dataset) -> list[Problem]:
     return [
         *_undated_needs(dataset),
         *_course(dataset.frames.get("episodes")),
-        *_before_referral(dataset, "measures", "taken_on"),
-        *_before_referral(dataset, "sessions", "held_on"),
+        *course_problems(dataset),
         *_ordered(dataset, "licences", "valid_from", "valid_until", strict=False),
         *_ordered(dataset, "slots", "starts_at", "ends_at", strict=True),
         *_years(dataset),
@@ -65,16 +65,6 @@ def _course(episodes: pd.DataFrame | None) -> list[Problem]:
         found += cell_problems("episodes", column, _day(episodes[column]), bad, rule, "mend one of the days")
         latest = episodes[column].fillna(latest)
     return found
-
-
-def _before_referral(dataset: Dataset, name: str, column: str) -> list[Problem]:
-    frame, episodes = dataset.frames.get(name), dataset["episodes"]
-    if frame is None or column not in frame or "episode_id" not in frame:
-        return []
-    referred = episodes.dropna(subset="episode_id").drop_duplicates("episode_id").set_index("episode_id")["referred_on"]
-    bad = (frame[column] < frame["episode_id"].map(referred)).to_numpy(bool)
-    rule = "must not come before the episode's referred_on"
-    return cell_problems(name, column, _day(frame[column]), bad, rule, "mend the day, or the episode")
 
 
 def _ordered(dataset: Dataset, name: str, first: str, last: str, strict: bool) -> list[Problem]:

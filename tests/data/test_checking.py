@@ -142,6 +142,34 @@ ONE_FAULT = {
         "measures row 5 taken_on: '2024-01-04': must not come before the episode's referred_on",
     ),
     "a session before the referral": (with_row("sessions", "e1,2,2023-12-31,attended"), "sessions row 2 held_on"),
+    "a session before the start": (
+        with_row("sessions", "e1,2,2024-01-09,attended"),
+        "sessions row 2 held_on: '2024-01-09': must not come before the episode's started_on",
+    ),
+    "a measure of a session, before the start": (
+        with_row("measures", "e1,1,phq9,0,client,2024-01-09,9"),
+        "measures row 5 taken_on: '2024-01-09': must not come before the episode's started_on",
+    ),
+    "a missed session before the match": (
+        with_row("sessions", "e1,2,2024-01-06,did_not_attend"),
+        "sessions row 2 held_on: '2024-01-06': must not come before the episode's matched_on",
+    ),
+    "a session after the ending": (
+        with_row("sessions", "e1,2,2024-03-02,attended"),
+        "sessions row 2 held_on: '2024-03-02': must not come after the episode's ended_on",
+    ),
+    "a session before the one before it": (
+        with_row("sessions", "e1,3,2024-01-24,attended\ne1,2,2024-01-31,attended\ne1,4,2024-02-07,"),
+        "sessions row 2 held_on: '2024-01-24': must not come before the day of an earlier session",
+    ),
+    "a measure before the one before it": (
+        with_row("measures", "e1,2,phq9,0,client,2024-01-31,9\ne1,3,phq9,0,client,2024-01-24,9"),
+        "measures row 6 taken_on: '2024-01-24': must not come before the day of an earlier measure of the same instr",
+    ),
+    "a measure at intake that was taken after the next": (
+        with_row("measures", "e1,0,gad7,0,client,2024-02-07,9\ne1,3,gad7,0,client,2024-01-24,9"),
+        "measures row 6 taken_on: '2024-01-24': must not come before the day of an earlier measure",
+    ),
     "a session held after as_of": (
         with_row("sessions", "e1,2,2024-07-01,attended"),
         "sessions row 2 held_on: '2024-07-01': says it has happened, but as_of is 2024-06-30",
@@ -213,6 +241,18 @@ def test_one_fault_is_reported_once_with_table_row_column_and_rule(tmp_path: Pat
     problems = found(dataset(tmp_path, **tables))
     assert len(problems) == 1
     assert re.search(expected, problems[0])
+
+
+def test_what_did_not_take_place_and_what_another_rater_says_need_not_follow_the_course(tmp_path: Path):
+    missed = "e1,2,2024-01-09,late_cancel\ne1,3,2024-03-02,cancelled_by_service"
+    late = "e1,3,phq9,0,client,2024-01-24,9\ne1,2,phq9,0,observer,2024-01-31,9\ne1,4,phq9,0,client,2024-03-08,9"
+    assert found(dataset(tmp_path, **with_row("sessions", missed) | with_row("measures", late))) == []
+
+
+def test_a_day_that_is_told_of_does_not_accuse_the_days_after_it(tmp_path: Path):
+    later = "e1,2,2042-01-17,attended\ne1,3,2024-01-24,attended\ne1,4,2024-01-31,attended"
+    problems = found(dataset(tmp_path, **with_row("sessions", later)))
+    assert [p.split(":")[0] for p in problems] == ["sessions row 2 held_on"]
 
 
 MANIFEST_FAULTS = {

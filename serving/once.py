@@ -37,11 +37,12 @@ def rank_once(
     loaded = load_servable(bundle)
     name = version or f"{loaded.manifest.created_at:%Y-%m-%d}"
     matcher = Matcher(loaded, name, Directory.of(from_dataset(read(data)), settings), settings)
-    problems = problems_of(matcher, request, now())
+    moment = now()
+    problems = problems_of(matcher, request, moment)
     if problems:
         raise RequestError(problems)
-    assessment = assess(request.measures, settings.safety)
-    return answer(matcher, question(matcher, request, now()), assessment, new_id(now()), None)
+    assessment = assess(request.measures, settings.safety, matcher.safety_day(request, moment))
+    return answer(matcher, question(matcher, request, moment), assessment, new_id(moment), None)
 
 
 def read_request(path: Path, k: int | None = None) -> RecommendationRequest:

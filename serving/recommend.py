@@ -57,7 +57,9 @@ def answer(
         excluded=judgement.counts(),
         rules_not_checked=list(judgement.not_checked),
         relaxations=_relaxations(judgement),
-        safety=Safety(status=assessment.status, asked=list(assessment.asked), task_id=task_id, words=assessment.words),
+        safety=Safety(
+            status=assessment.status, asked=list(assessment.asked), task_id=task_id, words=assessment.words(settings)
+        ),
         next_step=next_step,
     )
 

@@ -1,43 +1,68 @@
 """What was answered to questions about self-harm, and what follows: nothing, a task for a clinician, or a held answer.
 
-It never says that someone is safe: an answer of 0 is what was reported, on one day, to one question.
+It never says that someone is safe: an answer of 0 is what was reported, on one day, to one question. A total so high
+that the other items cannot make it up answers the question too.
 """
 
-from collections.abc import Mapping, Sequence
+import datetime as dt
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from data.instruments import INSTRUMENTS
+from data.instruments import INSTRUMENTS, TOTAL, Instrument
 from serving.schemas import Measure
-from serving.settings import SafetySettings
+from serving.settings import LONGEST_HOLD, SafetySettings, Settings
 
 Status = Literal["not_asked", "nothing_reported", "flagged", "held"]
 
-_WORDS: Mapping[Status, str] = {
-    "not_asked": "No question about self-harm was answered. Please ask before a first session is arranged.",
-    "nothing_reported": "Thoughts of self-harm were asked about and not reported on that day. Please keep asking.",
-    "flagged": "Thoughts of self-harm were reported. A clinician needs to talk with the client soon.",
-    "held": "Thoughts of self-harm were reported. A clinician talks with the client before anyone is proposed.",
-}
+
+@dataclass(frozen=True)
+class Answered:
+    """What one question about self-harm was answered with: said, or at least what a total proves."""
+
+    question: str
+    """`phq9.9`"""
+    source: str
+    """The score that says so: the question itself, or the total (`phq9.0`) that cannot be reached without it."""
+    value: float
+    day: dt.date | None
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """The status, the questions asked (`phq9.9`), and those whose answers raised it."""
+    """The status, and the answers that it rests on."""
 
     status: Status
-    asked: tuple[str, ...]
-    raised_by: tuple[str, ...]
+    answers: tuple[Answered, ...] = ()
+    """Those that stand and decide the status."""
+    expired: tuple[Answered, ...] = ()
+    """Those given too long ago to say anything about today."""
+    asked: tuple[str, ...] = ()
+    """The questions that were answered themselves, not by a total."""
+
+    @property
+    def raised_by(self) -> tuple[str, ...]:
+        """The scores (`phq9.9`, or a total `phq9.0`) that raised it."""
+        return tuple(dict.fromkeys(one.source for one in self.answers)) if self.needs_task else ()
 
     @property
     def needs_task(self) -> bool:
         """Whether a clinician has something to look at."""
         return self.status in ("flagged", "held")
 
-    @property
-    def words(self) -> str:
-        """What the answer says of it."""
-        return _WORDS[self.status]
+    def words(self, settings: Settings) -> str:
+        """What the answer says of it: what was reported on which day, who acts, by when."""
+        step = settings.held_next_step or settings.next_step
+        if self.status == "not_asked":
+            return f"{_expired(self.expired)}Please ask before a first session is arranged."
+        if self.status == "nothing_reported":
+            return f"Thoughts of self-harm were asked about and not reported {_when(self.answers)}. Please keep asking."
+        reported = f"Thoughts of self-harm were reported {_when(self.answers)}{_by_total(self.answers)}."
+        if self.status == "held":
+            return f"{reported} A clinician talks with the client before anyone is proposed."
+        hours = settings.safety.hours_to_act
+        return f"{reported} A clinician talks with the client within {_hours(hours)}. Contact: {step.contact}"
 
 
 def risk_items() -> tuple[str, ...]:
@@ -45,16 +70,91 @@ def risk_items() -> tuple[str, ...]:
     return tuple(f"{name}.{item}" for name, instrument in INSTRUMENTS.items() for item in instrument.risk_items)
 
 
-def assess(measures: Sequence[Measure], settings: SafetySettings) -> Assessment:
-    """From the highest answer given to each question, whenever it was given."""
-    highest: dict[str, float] = {}
+def assess(measures: Sequence[Measure], settings: SafetySettings, today: dt.date) -> Assessment:
+    """From the highest answer to each question among those that still stand on that day.
+
+    An answer without a day stands. What was reported stands for `LONGEST_HOLD` days whatever the settings say: only
+    an answer of nothing is forgotten sooner, so that no setting lets a reported thought go.
+    """
+    found = [*_said(measures), *_proven(measures)]
+    expired = tuple(one for one in found if _is_expired(one, settings, today))
+    standing = [one for one in found if one not in expired]
+    asked = tuple(name for name in risk_items() if any(one.source == name for one in standing))
+    raised = tuple(one for one in standing if one.value >= 1)
+    if any(one.value >= settings.hold_at for one in raised):
+        return Assessment("held", raised, expired, asked)
+    if raised:
+        return Assessment("flagged", raised, expired, asked)
+    return Assessment("nothing_reported" if standing else "not_asked", tuple(standing), expired, asked)
+
+
+def at_least(instrument: Instrument, item: int, total: float, others: dict[int, float]) -> float:
+    """The lowest value of an item with which the total can be reached: the total less the most that the others give.
+
+    `others` are the answers to other items of the same day; those not given count as the highest there is.
+    """
+    most = sum(
+        _turned(instrument, number, others[number]) if number in others else instrument.item_high
+        for number in range(1, instrument.items + 1)
+        if number != item
+    )
+    return max(float(math.ceil(total - most)), instrument.item_low)
+
+
+def _said(measures: Sequence[Measure]) -> Iterator[Answered]:
+    questions = risk_items()
     for measure in measures:
         name = f"{measure.instrument}.{measure.item}"
-        highest[name] = max(measure.value, highest.get(name, measure.value))
-    asked = tuple(name for name in risk_items() if name in highest)
-    raised = tuple(name for name in asked if highest[name] >= 1)
-    if not asked:
-        return Assessment("not_asked", (), ())
-    if any(highest[name] >= settings.hold_at for name in asked):
-        return Assessment("held", asked, raised)
-    return Assessment("flagged" if raised else "nothing_reported", asked, raised)
+        if name in questions:
+            yield Answered(name, name, measure.value, measure.taken_on)
+
+
+def _proven(measures: Sequence[Measure]) -> Iterator[Answered]:
+    """Answers of 1 or more that a total of the same day cannot be reached without."""
+    for total in measures:
+        instrument = INSTRUMENTS.get(total.instrument)
+        if instrument is None or total.item != TOTAL:
+            continue
+        others = {
+            int(one.item): one.value
+            for one in measures
+            if (one.instrument, one.taken_on) == (total.instrument, total.taken_on) and one.item.isdecimal()
+        }
+        for item in instrument.risk_items:
+            value = at_least(instrument, item, total.value, others)
+            if value >= 1:
+                yield Answered(f"{instrument.id}.{item}", f"{instrument.id}.{TOTAL}", value, total.taken_on)
+
+
+def _turned(instrument: Instrument, item: int, value: float) -> float:
+    return instrument.item_low + instrument.item_high - value if item in instrument.reversed_items else value
+
+
+def _is_expired(one: Answered, settings: SafetySettings, today: dt.date) -> bool:
+    longest = LONGEST_HOLD if one.value >= 1 else settings.answers_hold_days
+    return one.day is not None and (today - one.day).days > longest
+
+
+def _when(answers: Sequence[Answered]) -> str:
+    days = [f"on {day}" for day in sorted({one.day for one in answers if one.day is not None})]
+    undated = ["on a day that was not given"] if any(one.day is None for one in answers) else []
+    return " and ".join([*days, *undated])
+
+
+def _by_total(answers: Sequence[Answered]) -> str:
+    totals = sorted({one.source for one in answers} - {one.question for one in answers})
+    instruments = " and ".join(INSTRUMENTS[name.partition(".")[0]].name for name in totals)
+    return f" (the total cannot be reached without them: {instruments})" if totals else ""
+
+
+def _expired(expired: Sequence[Answered]) -> str:
+    if not expired:
+        return "No question about self-harm was answered. "
+    what = "reported" if any(one.value >= 1 for one in expired) else "asked about"
+    told = [one for one in expired if one.value >= 1] or expired
+    last = sorted(told, key=lambda one: one.day or dt.date.min)[-1:]
+    return f"Thoughts of self-harm were last {what} {_when(last)}, too long ago to say anything about today. "
+
+
+def _hours(count: int) -> str:
+    return "1 hour" if count == 1 else f"{count} hours"

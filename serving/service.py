@@ -101,7 +101,7 @@ class Service:
         problems = problems_of(matcher, request, now)
         if problems:
             raise RequestError(problems)
-        assessment = assess(request.measures, self.settings.safety)
+        assessment = assess(request.measures, self.settings.safety, matcher.safety_day(request, now))
         recommendation_id = new_id(now)
         task = self._task(assessment, now)
         given = answer(

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from data.dataset import validation_problems
 from data.errors import ConfigError, NotFoundError, Problem
 
+LONGEST_HOLD = 30
+"""Days after which an answer about self-harm says nothing about today."""
+
 _Text = Annotated[str, Field(min_length=3, max_length=500)]
 
 
@@ -36,6 +39,8 @@ class SafetySettings(_Frozen):
     """A risk item at or above this holds the ranking; every answer from 1 opens a task."""
     hours_to_act: int = Field(24, ge=1, le=24)
     """A task that is open longer is overdue."""
+    answers_hold_days: int = Field(LONGEST_HOLD, ge=1, le=LONGEST_HOLD)
+    """An answer of nothing, given longer ago, counts as not asked."""
 
 
 class Settings(_Frozen):

@@ -291,6 +291,23 @@ def test_without_the_question_the_answer_says_not_asked(client: httpx.Client, bo
     assert answer["safety"]["asked"] == []
 
 
+def test_a_total_that_proves_it_holds_the_ranking_and_opens_a_task(client: httpx.Client, body: dict[str, Any]) -> None:
+    answer = ask(client, {**body, "measures": [{"instrument": "phq9", "value": 26}]})
+    assert answer["safety"]["status"] == "held"
+    assert answer["safety"]["task_id"]
+    assert answer["recommendations"] == []
+
+
+def test_an_old_answer_is_looked_at_on_the_day_of_the_request(client: httpx.Client, body: dict[str, Any]) -> None:
+    old = [{"instrument": "phq9", "item": 9, "value": 0, "taken_on": "2026-08-30"}]
+    assert ask(client, {**body, "measures": old})["safety"]["status"] == "not_asked"
+
+
+def test_a_day_ahead_does_not_let_a_reported_thought_go(client: httpx.Client, body: dict[str, Any]) -> None:
+    measures = [{"instrument": "phq9", "item": 9, "value": 2, "taken_on": "2026-09-29"}]
+    assert ask(client, {**body, "measures": measures, "as_of": "2027-01-01"})["safety"]["status"] == "held"
+
+
 def test_no_answer_ever_says_safe(client: httpx.Client, body: dict[str, Any]) -> None:
     for measures in ([], risk(0), risk(1), risk(2)):
         said = ask(client, {**body, "measures": measures})["safety"]

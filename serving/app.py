@@ -42,7 +42,7 @@ def create_app(settings: Settings, sources: Sources, now: Clock = utc_now) -> Fa
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             app.state.service = Service.open(settings, sources, now)
-        except TherapistFitError as error:
+        except Exception as error:
             app.state.refused = error
             raise
         yield
@@ -71,9 +71,7 @@ def _add_routes(app: FastAPI) -> None:
 def recommend(body: RecommendationRequest, service: TheService) -> Response:
     """Hard rules first, then the model: ranked therapists with reasons, ties and waits. Every answer is kept."""
     kept = service.recommend(body)
-    structlog.get_logger("serving").info(
-        "recommended", recommendation_id=kept.recommendation_id, eligible=kept.eligible, safety=kept.status
-    )
+    structlog.get_logger("serving").info("recommended", recommendation_id=kept.recommendation_id)
     return Response(kept.body, media_type="application/json")
 
 

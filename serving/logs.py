@@ -6,6 +6,8 @@ from typing import Any
 
 import structlog
 
+_TRACEBACK = "Traceback (most recent call last)"
+
 
 def configure() -> None:
     """Sends our events and the server's own messages through one formatter; called once by the process that serves."""
@@ -27,6 +29,7 @@ def configure() -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _only_the_kind_of_error,
+                _without_traceback,
                 structlog.processors.JSONRenderer(),
             ],
         )
@@ -42,6 +45,14 @@ def _only_the_kind_of_error(_logger: Any, _method: str, event: Any) -> Any:
     error = info[1] if isinstance(info, tuple) else info if isinstance(info, BaseException) else None
     if error is not None:
         event["error"], event["at"] = type(error).__name__, place_of(error)
+    return event
+
+
+def _without_traceback(_logger: Any, _method: str, event: Any) -> Any:
+    """The server logs a failed start as one text with its traceback, which ends in what was read: it is cut off."""
+    said = str(event.get("event", ""))
+    if _TRACEBACK in said:
+        event["event"] = said.partition(_TRACEBACK)[0].strip() or "failed; the traceback is left out"
     return event
 
 

@@ -9,9 +9,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
+import sqlalchemy as sa
+from alembic.util.exc import CommandError
+
 from data.database import connect, migrate
 from data.errors import NotReadyError
-from serving.service import Sources
+from serving.service import Sources, no_database
 from serving.settings import Settings
 
 LOOPBACK = "127.0.0.1"
@@ -31,9 +34,7 @@ def serve(settings: Settings, sources: Sources, host: str, port: int, ready: Cal
 
     Raises NotReadyError with the worker's reason if it cannot start or fails.
     """
-    engine = connect(sources.database)
-    migrate(engine)
-    engine.dispose()
+    _bring_up_to_date(sources.database)
     bound = _bind(host, port)
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe(duplex=False)
@@ -47,6 +48,18 @@ def serve(settings: Settings, sources: Sources, host: str, port: int, ready: Cal
         worker.join()
     if worker.exitcode not in (0, -signal.SIGTERM, -signal.SIGINT):
         raise NotReadyError(f"the worker stopped with code {worker.exitcode} -> its log says why")
+
+
+def _bring_up_to_date(database: str | None) -> None:
+    """The newest schema. Raises NotReadyError in one line, without the address: it may hold a password."""
+    try:
+        engine = connect(database)
+        try:
+            migrate(engine)
+        finally:
+            engine.dispose()
+    except (sa.exc.SQLAlchemyError, CommandError, OSError, ImportError) as error:
+        raise no_database(error) from error
 
 
 def _work(settings: Settings, sources: Sources, bound: socket.socket, parent: object) -> None:

@@ -48,8 +48,6 @@ class Kept:
 
     recommendation_id: str
     body: bytes
-    eligible: int
-    status: str
 
 
 class Service:
@@ -65,9 +63,12 @@ class Service:
     @classmethod
     def open(cls, settings: Settings, sources: Sources, now: Clock = utc_now) -> "Service":
         """Loads everything. Raises a TherapistFitError that says what is missing."""
-        engine = connect(sources.database)
-        require_schema(engine)
-        directory = Directory.of(_directory(sources, engine), settings)
+        try:
+            engine = connect(sources.database)
+            require_schema(engine)
+            directory = Directory.of(_directory(sources, engine), settings)
+        except sa.exc.SQLAlchemyError as error:
+            raise no_database(error) from error
         bundle = load_servable(sources.bundle)
         version = sources.version or f"{bundle.manifest.created_at:%Y-%m-%d}"
         return cls(settings, engine, Matcher(bundle, version, directory, settings), now)
@@ -87,7 +88,7 @@ class Service:
             with self._reading:
                 return self._read_again()
         except sa.exc.SQLAlchemyError as error:
-            raise _no_database(error) from error
+            raise no_database(error) from error
 
     def _read_again(self) -> Matcher:
         data = read_directory(self.engine)
@@ -120,7 +121,7 @@ class Service:
             task=task,
         )
         journal.write(self.engine, entry, TENANT)
-        return Kept(recommendation_id, body, given.counts.eligible, assessment.status)
+        return Kept(recommendation_id, body)
 
     def _task(self, assessment: Assessment, now: dt.datetime) -> journal.SafetyTask | None:
         if not assessment.needs_task:
@@ -133,11 +134,15 @@ class Service:
         try:
             require_schema(self.engine)
         except sa.exc.SQLAlchemyError as error:
-            raise _no_database(error) from error
+            raise no_database(error) from error
 
 
-def _no_database(error: Exception) -> NotReadyError:
-    return NotReadyError(f"the database does not answer ({type(error).__name__}) -> try again; then look at it")
+def no_database(error: Exception) -> NotReadyError:
+    """The same one line for every way in which a database fails; its own words may hold an address or a row."""
+    return NotReadyError(
+        f"the database cannot be used ({type(error).__name__}) "
+        "-> see that it runs and that --database or THERAPIST_FIT_DATABASE_URL names it, then try again"
+    )
 
 
 def load_servable(folder: Path) -> Bundle:

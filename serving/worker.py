@@ -9,8 +9,9 @@ from multiprocessing.process import parent_process
 
 import uvicorn
 
+from data.errors import DataError, TherapistFitError
 from serving.app import create_app
-from serving.logs import configure
+from serving.logs import configure, place_of
 from serving.service import Sources
 from serving.settings import Settings
 
@@ -42,8 +43,23 @@ def work(settings: Settings, sources: Sources, bound: socket.socket, parent: Con
     with contextlib.suppress(SystemExit):
         server.run(sockets=[bound])
     if not server.started:
-        parent.send(str(getattr(app.state, "refused", "the server could not start; its log says why")))
+        parent.send(reason_of(getattr(app.state, "refused", None), sources))
         sys.exit(1)
+
+
+def reason_of(error: Exception | None, sources: Sources) -> str:
+    """Why it could not start, without a value of any person's row: those belong into no log."""
+    if isinstance(error, DataError):
+        count = "1 problem" if len(error.problems) == 1 else f"{len(error.problems)} problems"
+        return (
+            f"{sources.data}: {count} in the dataset, so it is not served "
+            f"-> run `therapist-fit data check {sources.data}` to see each"
+        )
+    if isinstance(error, TherapistFitError):
+        return str(error)
+    if error is None:
+        return "the server could not start; its log says why"
+    return f"the server could not start: {type(error).__name__} at {place_of(error)} -> tell whoever looks after it"
 
 
 def _stop_with_parent(server: uvicorn.Server) -> None:

@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pandas as pd
+import pytest
 
+from data.dataset import Dataset, write
+from data.synthetic.truth import Truth
 from data.tables import CLIENTS
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +72,8 @@ def test_a_live_worker_never_imports_mlflow_and_its_log_knows_no_people(
     assert [event["status"] for event in mine if event["event"] == "request"] == [200]
     assert CANARY not in log.read_text()
     assert "71351" not in json.dumps(events)
+    (recommended,) = [event for event in mine if event["event"] == "recommended"]
+    assert set(recommended) == {"event", "level", "timestamp", "request_id", "recommendation_id"}
 
 
 def with_canaries(body: dict[str, Any]) -> dict[str, Any]:
@@ -106,3 +112,32 @@ def test_a_bundle_whose_files_were_altered_is_refused_and_the_reason_given(
     said = refusal(tmp_path, "--settings", str(EXAMPLE), "--bundle", str(altered), "--data", str(folder))
     assert "error: " in said
     assert str(altered) in said
+
+
+def test_a_dataset_that_breaks_the_contract_is_refused_without_a_cell_of_it(
+    clinic: tuple[Dataset, Truth], bundle: Path, tmp_path: Path
+) -> None:
+    broken = write(clinic[0], tmp_path / "broken", "csv")
+    clients = pd.read_csv(broken / "clients.csv", dtype="string")
+    clients.loc[:2, "birth_year"] = CANARY
+    clients.to_csv(broken / "clients.csv", index=False)
+    said = refusal(tmp_path, "--settings", str(EXAMPLE), "--bundle", str(bundle), "--data", str(broken))
+    assert f"error: {broken}: 3 problems in the dataset" in said
+    assert "therapist-fit data check" in said
+    assert CANARY not in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("url", ["postgresql://someone:sesame@127.0.0.1:1/nothing", "no address"])
+def test_a_database_that_does_not_answer_is_one_line(bundle: Path, folder: Path, tmp_path: Path, url: str) -> None:
+    given = ("--settings", str(EXAMPLE), "--bundle", str(bundle), "--data", str(folder))
+    (line,) = refusal(tmp_path, *given, "--database", url).splitlines()
+    assert line.startswith("error: the database cannot be used")
+    assert "sesame" not in line
+
+
+def test_a_file_that_is_no_database_is_one_line(bundle: Path, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter.db").write_text("not a database, but long enough to be looked at" * 100)
+    given = ("--settings", str(EXAMPLE), "--bundle", str(bundle), "--data", str(folder))
+    said = refusal(tmp_path, *given, "--database", f"sqlite:///{tmp_path}/letter.db")
+    assert len(said.splitlines()) == 1

@@ -15,7 +15,7 @@ from data.errors import JournalError, NotReadyError, RequestError, TherapistFitE
 from serving import problems
 from serving.card import ModelCard, card_of
 from serving.matcher import problems_of
-from serving.middleware import RequestIds, request_id
+from serving.middleware import BodyLimit, RequestIds, request_id
 from serving.schemas import EXAMPLE_REQUEST, FieldProblem, ProblemDocument, RecommendationAnswer, RecommendationRequest
 from serving.service import Clock, Service, Sources, utc_now
 from serving.settings import Settings
@@ -49,6 +49,7 @@ def create_app(settings: Settings, sources: Sources, now: Clock = utc_now) -> Fa
         app.state.service.close()
 
     app = FastAPI(title="Therapist fit", version="1", description=DESCRIPTION, lifespan=lifespan)
+    app.add_middleware(BodyLimit)
     app.add_middleware(RequestIds)
     _add_routes(app)
     _add_problems(app)
@@ -60,7 +61,7 @@ def _add_routes(app: FastAPI) -> None:
         "/v1/recommendations",
         summary="Rank the therapists whom one client can see",
         response_model=RecommendationAnswer,
-        responses={422: _PROBLEM, 503: _PROBLEM},
+        responses={413: _PROBLEM, 422: _PROBLEM, 503: _PROBLEM},
         openapi_extra={"requestBody": {"content": {"application/json": {"example": EXAMPLE_REQUEST}}}},
     )(recommend)
     app.get("/v1/model", summary="The model that answers now", responses={503: _PROBLEM})(model)
@@ -106,6 +107,8 @@ def _add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        if isinstance(error.body, bytes):
+            return document(request, 422, _counted([problems.NOT_CALLED_JSON]), [problems.NOT_CALLED_JSON])
         found = problems.of_validation(error.errors()) + _late_problems(_service(request), error)
         return document(request, 422, _counted(found), found)
 
@@ -124,6 +127,10 @@ def _add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def other(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 400:  # of all that is read, only a body can be unreadable
+            return document(request, 422, _counted([problems.NO_JSON]), [problems.NO_JSON])
+        if error.status_code == 413:
+            return document(request, 413, error.detail, [])
         return document(request, error.status_code, f"{error.detail} -> the routes are at /docs", [])
 
 

@@ -1,17 +1,20 @@
-"""A request id for every request: taken from the caller or made here, in every answer and every log line."""
+"""Around every request: an id of the caller or made here, in every answer and log line; and a limit of its size."""
 
 import re
 import time
 import uuid
 
 import structlog
-from fastapi import Request
+from fastapi import HTTPException, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import problems
 from serving.logs import place_of
 
 HEADER = "X-Request-ID"
+LARGEST_BODY = 1_000_000
+"""Bytes. The longest lists that the form allows fit into a quarter of it."""
+_TOO_LARGE = f"the body is longer than {LARGEST_BODY} bytes -> send one client's request, with fewer entries"
 _FAILED = "the service failed; its log has the request id -> try again, or tell whoever runs it"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -51,10 +54,38 @@ class RequestIds:
             log.info("request", method=scope["method"], route=route, status=status, milliseconds=took)
 
 
+class BodyLimit:
+    """Stops reading a body at the limit, at once where the request says how long it is."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
+            if _announced(scope) > LARGEST_BODY:
+                raise HTTPException(413, _TOO_LARGE)
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > LARGEST_BODY:
+                raise HTTPException(413, _TOO_LARGE)
+            return message
+
+        await self.app(scope, counted if scope["type"] == "http" else receive, send)
+
+
 def request_id(request: Request) -> str:
     """The id under which this request is logged and answered."""
     chosen: str = request.state.request_id
     return chosen
+
+
+def _announced(scope: Scope) -> int:
+    """How long the body is said to be; 0 where nothing is said."""
+    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+    return int(lengths[0]) if lengths and lengths[0].isdigit() else 0
 
 
 def _chosen(scope: Scope) -> str:

@@ -13,6 +13,7 @@ MEDIA_TYPE = "application/problem+json"
 _TITLES = {
     404: "Not found",
     405: "Method not allowed",
+    413: "The request is too large",
     422: "The request breaks rules of the service",
     500: "The service failed",
     503: "The service cannot answer now",
@@ -21,8 +22,19 @@ _LONGEST_NAME = 64
 _STEPS = {
     "missing": "give it",
     "extra_forbidden": "take it out, or spell it as documented at /docs",
-    "json_invalid": "send JSON",
 }
+_RULES = {
+    "missing": "is required",
+    "extra_forbidden": "no such field",
+    "json_invalid": "must be JSON",
+    "model_attributes_type": "must be a JSON object",
+    "model_type": "must be a JSON object",
+}
+_SEND = "send one JSON object in UTF-8, with content-type: application/json"
+NO_JSON = FieldProblem(field="body", rule="must be JSON in UTF-8, nested no deeper than the form asks", next_step=_SEND)
+NOT_CALLED_JSON = FieldProblem(
+    field="body", rule="must be sent as JSON", next_step="send content-type: application/json"
+)
 
 
 def respond(
@@ -48,15 +60,15 @@ def respond(
 
 def of_validation(errors: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:
     """pydantic's findings, one per field, without what was sent."""
-    found = [
-        FieldProblem(
-            field=field_of(error["loc"]),
-            rule=_rule(error),
-            next_step=_STEPS.get(error["type"], "mend it; the form is at /docs"),
-        )
-        for error in errors
-    ]
+    found = [_of_one(error) for error in errors]
     return list({(one.field, one.rule): one for one in found}.values())
+
+
+def _of_one(error: Mapping[str, Any]) -> FieldProblem:
+    """The place of broken JSON is a character, which is no field: the whole body is named."""
+    field = "body" if error["type"] == "json_invalid" else field_of(error["loc"])
+    step = _SEND if field == "body" else _STEPS.get(error["type"], "mend it; the form is at /docs")
+    return FieldProblem(field=field, rule=_rule(error), next_step=step)
 
 
 def of_problems(problems: Iterable[Problem]) -> list[FieldProblem]:
@@ -91,9 +103,7 @@ def refused(error: ValidationError) -> list[FieldProblem]:
 
 def _rule(error: Mapping[str, Any]) -> str:
     message = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "must")
-    return {"missing": "is required", "extra_forbidden": "no such field", "json_invalid": "must be JSON"}.get(
-        str(error["type"]), message
-    )
+    return _RULES.get(str(error["type"]), message)
 
 
 def field_of(place: Sequence[Any]) -> str:

@@ -5,7 +5,17 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from data.manifest import Rule
 from data.tables import CODE_PATTERN, ID_PATTERN, TAG_PATTERN
@@ -32,14 +42,39 @@ def _as_item(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _no_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+def _as_day(value: Any) -> Any:
+    """A number is no day, though it could be read as seconds since 1970."""
+    if isinstance(value, dt.date) or (isinstance(value, str) and _STARTS_AS_DAY.match(value)):
+        return value
+    raise ValueError("must be a day such as 2026-10-05")
+
+
+def _day_or_time(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """One finding for the field, not one for each of the two forms it may have."""
+    try:
+        return handler(_as_day(value))
+    except (ValidationError, ValueError):
+        raise ValueError("must be a day such as 2026-10-05, or a time with its offset") from None
+
+
+_STARTS_AS_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_Number = BeforeValidator(_no_truth_value)
+Day = Annotated[dt.date, BeforeValidator(_as_day)]
+DayOrTime = Annotated[dt.date | AwareDatetime, WrapValidator(_day_or_time)]
 Id = Annotated[str, _matches(ID_PATTERN, "must be a pseudonym: letters, digits and . _ : - with at least one digit")]
 Code = Annotated[str, _matches(CODE_PATTERN, "must be a code of a-z, 0-9, _ . -")]
 Tag = Annotated[str, _matches(TAG_PATTERN, "must be 1 to 64 characters on one line, without |")]
 Codes = Annotated[list[Code], BeforeValidator(_as_list)]
 Tags = Annotated[list[Tag], BeforeValidator(_as_list)]
 Item = Annotated[Code, BeforeValidator(_as_item)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Year = Annotated[int, Field(ge=1900, le=2100)]
+Share = Annotated[float, Field(ge=0, le=1), _Number]
+Year = Annotated[int, Field(ge=1900, le=2100), _Number]
 
 
 class _Request(BaseModel):
@@ -62,12 +97,12 @@ class ClientFields(BaseModel):
     modalities: Codes | None = Field(None, description="how the client can attend")
     problems: Codes | None = Field(None, description="what the client seeks help with, main problem first")
     care_level: Code | None = None
-    prior_episodes: Annotated[int, Field(ge=0, le=100)] | None = None
+    prior_episodes: Annotated[int, Field(ge=0, le=100), _Number] | None = None
     expectancy: Share | None = None
     motivation: Share | None = None
     social_support: Share | None = None
     employment: Code | None = None
-    deprivation_decile: Annotated[int, Field(ge=1, le=10)] | None = None
+    deprivation_decile: Annotated[int, Field(ge=1, le=10), _Number] | None = None
     long_term_condition: bool | None = None
     disability: bool | None = None
     sexual_orientation: Code | None = None
@@ -93,8 +128,8 @@ class Measure(_Request):
 
     instrument: Code
     item: Item = "0"
-    value: Annotated[float, Field(allow_inf_nan=False)]
-    taken_on: dt.date | None = None
+    value: Annotated[float, Field(allow_inf_nan=False), _Number]
+    taken_on: Day | None = None
 
 
 class Window(_Request):
@@ -102,8 +137,8 @@ class Window(_Request):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    first: dt.date | AwareDatetime = Field(alias="from")
-    last: dt.date | AwareDatetime = Field(alias="to")
+    first: DayOrTime = Field(alias="from")
+    last: DayOrTime = Field(alias="to")
 
 
 class Exclusion(_Request):
@@ -121,8 +156,8 @@ class RecommendationRequest(_Request):
     measures: list[Measure] = Field(default_factory=list, max_length=500)
     window: Window | None = None
     exclude_therapists: list[Exclusion] = Field(default_factory=list, max_length=1000)
-    k: int = Field(10, ge=1, le=MOST_RECOMMENDED, description="how many therapists to return")
-    as_of: dt.date | None = Field(None, description="the day to judge on; today if left out")
+    k: Annotated[int, _Number] = Field(10, ge=1, le=MOST_RECOMMENDED, description="how many therapists to return")
+    as_of: Day | None = Field(None, description="the day to judge on; today if left out")
 
 
 class _Answer(BaseModel):

@@ -67,12 +67,64 @@ def test_an_empty_request_names_what_is_needed(client: httpx.Client) -> None:
     assert "client.birth_year" in found
 
 
-@pytest.mark.parametrize("content", [b"{", b"[1, 2]", b"null"])
-def test_what_is_not_a_json_object_is_refused(client: httpx.Client, content: bytes) -> None:
-    response = client.post("/v1/recommendations", content=content, headers={"content-type": "application/json"})
+JSON = "application/json"
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "step"),
+    [
+        (b"{", JSON, "send one JSON object"),
+        (b'{"client": {}, }', JSON, "send one JSON object"),
+        (b"[1, 2]", JSON, "send one JSON object"),
+        (b'"words"', JSON, "send one JSON object"),
+        (b"null", JSON, "send one JSON object"),
+        (b"", JSON, "send one JSON object"),
+        ('{"client": {"gender": "höflich"}}'.encode("latin-1"), JSON, "UTF-8"),
+        (b'{"client": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", JSON, "send one JSON object"),
+        (b'{"client": {}}', None, "send content-type: application/json"),
+        (b'{"client": {}}', "text/plain", "send content-type: application/json"),
+        (b"client=1", "application/x-www-form-urlencoded", "send content-type: application/json"),
+    ],
+)
+def test_what_is_not_a_json_object_is_refused_as_the_body(
+    client: httpx.Client, content: bytes, kind: str | None, step: str
+) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+    response = client.post("/v1/recommendations", content=content, headers=headers)
     assert response.status_code == 422
     assert response.headers["content-type"] == MEDIA_TYPE
-    assert response.json()["problems"]
+    document = ProblemDocument.model_validate(response.json())
+    assert {problem.field for problem in document.problems if not problem.field.startswith("client")} == {"body"}
+    assert step in document.problems[0].next_step
+    assert "content-type: application/json" in document.problems[0].next_step
+
+
+def test_a_window_that_is_neither_day_nor_time_is_one_problem(client: httpx.Client, body: dict[str, Any]) -> None:
+    for wrong in ("soon", "2026-10-05T10:00:00", "2026-13-01", 7, None, True, [1]):
+        found = refused(client, {**body, "window": {"from": "2026-10-01", "to": wrong}})
+        assert found == {"window.to": "must be a day such as 2026-10-05, or a time with its offset"}
+
+
+@pytest.mark.parametrize("depth", [5, 300, 900])
+def test_depth_inside_a_field_is_a_problem_of_that_field(
+    client: httpx.Client, body: dict[str, Any], depth: int
+) -> None:
+    deep: Any = 1
+    for _ in range(depth):
+        deep = [deep]
+    for name in ("height_cm", "shoe_size"):
+        assert set(refused(client, {**body, "client": {**body["client"], name: deep}})) == {f"client.{name}"}
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_a_body_of_more_than_a_megabyte_is_not_read(client: httpx.Client, said: bool) -> None:
+    pieces = (b" " * 100_000 for _ in range(30))
+    content = b"".join(pieces) if said else pieces
+    response = client.post("/v1/recommendations", content=content, headers={"content-type": JSON})
+    assert response.status_code == 413
+    assert response.headers["content-type"] == MEDIA_TYPE
+    assert "1000000 bytes" in ProblemDocument.model_validate(response.json()).detail
+    assert client.get("/healthz").status_code == 200
 
 
 def test_a_declared_column_is_taken_and_must_have_its_kind(client: httpx.Client, body: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "demo": ("serving.demo", "Everything once: synthetic clinic, train, approve, serve, rank, stop."),
     "data": ("data.commands", "Simulate, import, check, describe, load and export datasets."),
     "train": ("training.commands", "Learn a bundle from a dataset and track it in MLflow."),
+    "evaluate": ("training.evaluating", "Test a configuration on a dataset; nothing is kept."),
     "models": ("training.models", "List, show and promote registered models."),
     "serve": ("serving.commands", "Serve ranked, explained recommendations over HTTP."),
     "rank": ("serving.rank", "Rank the therapists of one client, without a server."),

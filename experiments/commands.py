@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 _JSON = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 _DATA = Annotated[Path, typer.Option(help="Folder of the real data.")]
 REAL_DATA = Path("../shared/data")

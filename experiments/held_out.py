@@ -14,7 +14,7 @@ from data.dataset import Dataset, read
 from data.history import History
 from data.importing import import_dataset
 from features.policy import Policy
-from training.choosing import choose
+from training.choosing import choose, settle
 from training.config import FitConfig, TrainConfig
 from training.learn import learn_head
 from training.material import gather, main_problems, severity_ranges
@@ -46,6 +46,7 @@ class Bench:
     @classmethod
     def of(cls, dataset: Dataset, config: TrainConfig) -> "Bench":
         """Rows that have a value of the configuration's first head."""
+        config = settle(config, dataset)
         history = History(for_learning(dataset))
         snapshot = history.as_of(None)
         episodes = learnable(snapshot, 0)

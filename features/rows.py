@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from data.history import History, Knowledge
@@ -53,21 +54,32 @@ def from_history(
 
     `problems` are the main problems whose past cases are counted for each therapist.
     """
-    days = episodes["matched_on"].to_numpy().astype("datetime64[D]")
+    return clients_from_history(history, episodes, severity_of), therapists_from_history(history, episodes, problems)
+
+
+def clients_from_history(history: History, episodes: pd.DataFrame, severity_of: Ranges) -> Columns:
+    """Client rows for each episode, as known on the day of its match."""
+    days = _days(episodes)
     known = history.as_of_each(days)
-    year = np.where(np.isnat(days), np.nan, days.astype("datetime64[Y]").astype(np.float64) + 1970)
     table = known.clients(episodes["client_id"]).join(_wishes(known, episodes["client_id"]))
     table = table.join(known.intake(episodes["episode_id"]))
-    clients = client_columns(table, len(table), year, severity_of, CLIENT_KINDS | history.contract_of("clients"))
-    profile = known.therapists(episodes["therapist_id"])
-    therapists = therapist_columns(
-        profile,
-        len(profile),
-        year,
-        track_counts(known, episodes["therapist_id"], problems),
-        history.contract_of("therapists"),
-    )
-    return clients, therapists
+    return client_columns(table, len(table), _years(days), severity_of, CLIENT_KINDS | history.contract_of("clients"))
+
+
+def therapists_from_history(history: History, episodes: pd.DataFrame, problems: Sequence[str]) -> Columns:
+    """Therapist rows for each episode's `therapist_id`, as known on the day of its match."""
+    days, ids = _days(episodes), episodes["therapist_id"]
+    known = history.as_of_each(days)
+    profile, counts = known.therapists(ids), track_counts(known, ids, problems)
+    return therapist_columns(profile, len(profile), _years(days), counts, history.contract_of("therapists"))
+
+
+def _days(episodes: pd.DataFrame) -> npt.NDArray[np.datetime64]:
+    return np.asarray(episodes["matched_on"].to_numpy().astype("datetime64[D]"))
+
+
+def _years(days: npt.NDArray[np.datetime64]) -> Floats:
+    return np.where(np.isnat(days), np.nan, days.astype("datetime64[Y]").astype(np.float64) + 1970)
 
 
 def track_counts(known: Knowledge, therapist_ids: pd.Series, problems: Sequence[str]) -> dict[str, Floats]:

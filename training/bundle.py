@@ -50,6 +50,8 @@ class Manifest(BaseModel):
     """Heads that could not be learned, and why."""
     kinds: Mapping[str, Mapping[str, str]]
     """Kinds of the columns that the dataset declared, by table."""
+    flags: Mapping[str, float]
+    """Shares of the rows learned from whose facts are second best: see `training.run`."""
     proven: bool
     """Whether the lower bound of the utility gain over next-available is above 0."""
     served_on_everything: bool

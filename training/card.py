@@ -5,6 +5,12 @@ from typing import Any
 
 from training.bundle import Bundle, Manifest
 
+FIGURES = {
+    "r2_over_patient_only": "over patient-only",
+    "r2_over_therapist_only": "over therapist-only",
+    "r2_over_therapist_mean": "over therapist-mean",
+    "rank_validity": "rank validity",
+}
 NOT_FOR = (
     "It does not diagnose, does not decide how urgent anyone is, does not choose a treatment, and does not judge "
     "therapists. A predicted outcome never decides who is seen."
@@ -28,11 +34,15 @@ def _lines(manifest: Manifest, bundle: Bundle) -> Iterator[str]:
     yield f"- feature policy: {manifest.policy_hash}; features: {len(bundle.features.words)}"
     yield f"- hard rules the data can answer: {', '.join(manifest.rules) or 'none'}"
     yield f"- {_tested(manifest)}"
+    if "offers_recorded" in manifest.evaluation and not manifest.evaluation["offers_recorded"]:
+        yield "- who was available was not recorded: choices, and so gains, are guessed from who saw clients then"
+    for what, share in manifest.flags.items():
+        yield f"- {what}: {share:.0%} of the rows learned from"
     for name, reason in manifest.left_out.items():
         yield f"- head {name} was left out: {reason}"
     yield ""
-    yield "| head | learns from | rows | weight | R2 | over patient-only | over therapist-mean | rank validity |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| head | learns from | rows | weight | R2 | " + " | ".join(FIGURES.values()) + " |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for name, head in bundle.heads.items():
         yield _row(name, head.info.source, head.info.rows, head.info.weight, manifest.evaluation)
     yield ""
@@ -57,10 +67,8 @@ def _tested(manifest: Manifest) -> str:
 def _row(name: str, source: str, rows: int, weight: float, evaluation: Mapping[str, Any]) -> str:
     tested = evaluation.get("heads", {}).get(name, {})
     if "r2" not in tested:
-        return f"| {name} | {source} | {rows} | {weight} | not tested | | | |"
-    cells = " | ".join(
-        _figure(tested[key]) for key in ("r2_over_patient_only", "r2_over_therapist_mean", "rank_validity")
-    )
+        return f"| {name} | {source} | {rows} | {weight} | not tested | | | | |"
+    cells = " | ".join(_figure(tested[key]) for key in FIGURES)
     return f"| {name} | {source} | {rows} | {weight} | {tested['r2']['model']:.3f} | {cells} |"
 
 

@@ -50,7 +50,7 @@ def beside(
     theirs, ours = _seen(history, champion.config, material, test), _seen(history, config, model[0], test)
     found = {}
     for head in champion.config.heads:
-        if head.name not in model[1] or not _same(head, config):
+        if head.name not in model[1] or not _same(head, champion.config, config):
             continue
         goal = target(head, snapshot, earlier, champion.config.outcome, sds)
         learned = learn_head(head, material, goal, champion.config, champion.config.fit)
@@ -59,11 +59,15 @@ def beside(
             said = _predicted(ours, model[0], model[1][head.name], outcome)
             beside_it = _predicted(theirs, material, learned, outcome)
             found[head.name] = _difference(outcome, said, beside_it, ours, test, config)
-    return {"bundle_id": champion.bundle_id, "r2_over_champion": found}
+    weighted = {head.name for head in champion.config.heads if head.weight > 0}
+    missing = sorted(weighted - set(found))
+    return {"bundle_id": champion.bundle_id, "r2_over_champion": found, "not_compared": missing}
 
 
-def _same(head: HeadConfig, config: TrainConfig) -> bool:
-    """Whether the run learns the same target: same source, same way up."""
+def _same(head: HeadConfig, theirs: TrainConfig, config: TrainConfig) -> bool:
+    """Whether the run learns the same target: same source, read from the same measures, same way up."""
+    if theirs.outcome != config.outcome:
+        return False
     mine = next(one for one in config.heads if one.name == head.name)
     return (mine.source, mine.kind, mine.direction, mine.landmark) == (head.source, head.kind, head.direction, None)
 

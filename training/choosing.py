@@ -48,6 +48,38 @@ def choose(config: TrainConfig, dataset: Dataset, policy: Policy) -> Chosen:
     return Chosen(names, {n: m for n, m in declared.items() if n in names}, policy)
 
 
+def settle(config: TrainConfig, dataset: Dataset) -> TrainConfig:
+    """The configuration with every head the right way up: a measure's direction is that of its instrument.
+
+    Raises ConfigError naming instruments that the dataset does not know, and directions that contradict them.
+    """
+    known = dataset.manifest.instruments()
+    where, rule = "outcome.instruments", f"must be one of {', '.join(known)}"
+    problems = [
+        Problem(where, repr(name), rule, "mend the name, or declare it in dataset.toml")
+        for name in (*config.outcome.instruments, config.outcome.alliance_instrument)
+        if name not in known
+    ]
+    heads = []
+    for head in config.heads:
+        found = MEASURE.fullmatch(head.source)
+        if found is None:
+            heads.append(head)
+            continue
+        name = found["instrument"]
+        if name not in known:
+            problems.append(Problem(f"head {head.name}", repr(name), rule, "mend the name, or declare it"))
+            continue
+        direction = known[name].direction
+        if head.direction not in (None, direction):
+            said = f"of {name} a {direction} score is better"
+            problems.append(Problem(f"head {head.name} direction", repr(head.direction), said, "leave it out"))
+        heads.append(head.model_copy(update={"direction": direction}))
+    if problems:
+        raise ConfigError(problems)
+    return config.model_copy(update={"heads": tuple(heads)})
+
+
 def declared_features(dataset: Dataset) -> dict[str, str]:
     """Columns that the dataset declares as known before the match: `client.x` -> meaning."""
     found = {}

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,49 +11,62 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+WHAT = Annotated[Path, typer.Argument(help="Configuration in TOML that names its dataset, or the folder of a dataset.")]
+CONFIG = Annotated[Path | None, typer.Option(help="Configuration in TOML; the default learns all heads.")]
+DATA = Annotated[Path | None, typer.Option(help="Folder of the dataset, instead of the one the configuration names.")]
+JSON = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
 @app.command()
 def train(
-    dataset: Annotated[Path, typer.Argument(help="Folder of the dataset.")],
-    config: Annotated[Path | None, typer.Option(help="Configuration in TOML; the default learns all heads.")] = None,
+    what: WHAT,
+    config: CONFIG = None,
+    data: DATA = None,
     out: Annotated[Path, typer.Option(help="Folder for the bundle.")] = Path("var/bundle"),
     track: Annotated[bool, typer.Option(help="Log the run and register the bundle in MLflow.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: JSON = False,
 ) -> None:
     """Learn a bundle from a dataset, evaluate it, and track it in MLflow.
 
-    Example: therapist-fit train var/clinic --config experiments/clinic.toml
+    Example: therapist-fit train var/clinic
     """
+    from training.config import told
+    from training.run import steps
+    from training.run import train as learn
+    from training.storage import writable
+
+    folder, settings = told(what, config, data)
+    writable(out, folder)
+    with progress(steps(settings) + 1) as say:
+        trained = learn(checked(folder), settings, out, say, _champion() if track else None)
+        say("tracking in MLflow")
+        where = _track(trained) if track else {}
+    summary = _summary(out) | where
+    typer.echo(json.dumps(summary) if as_json else words(summary))
+
+
+def checked(folder: Path) -> Any:
+    """The dataset in a folder, after the whole check. Raises DataError with every problem."""
     from data.checking import check
     from data.dataset import read
     from data.errors import DataError
-    from training.config import TrainConfig
-    from training.run import steps
-    from training.run import train as learn
 
-    told = TrainConfig() if config is None else TrainConfig.read(config)
-    problems = check(dataset)
+    problems = check(folder)
     if problems:
         raise DataError(problems)
-    quiet = not sys.stderr.isatty()
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), disable=quiet
-    ) as bar:
-        task = bar.add_task("training", total=steps(told) + 1)
-        trained = learn(
-            read(dataset),
-            told,
-            out,
-            lambda doing: bar.update(task, advance=1, description=doing),
-            _champion() if track else None,
-        )
-        bar.update(task, advance=1, description="tracking in MLflow")
-        where = _track(trained) if track else {}
-        bar.update(task, completed=steps(told) + 1, description="done")
-    summary = _summary(out) | where
-    typer.echo(json.dumps(summary) if as_json else _words(summary))
+    return read(folder)
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Callable[[str], None]]:
+    """A progress bar on standard error, quiet where nobody watches; tell it what is being done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("training", total=total)
+        yield lambda doing: bar.update(task, advance=1, description=doing)
 
 
 def _champion() -> Any:
@@ -70,19 +85,29 @@ def _track(trained: Any) -> dict[str, str]:
 
 def _summary(folder: Path) -> dict[str, Any]:
     said = json.loads((folder / "manifest.json").read_text())
-    keys = ("bundle_id", "name", "dataset", "synthetic", "undated", "proven", "left_out", "evaluation")
+    keys = ("bundle_id", "name", "dataset", "synthetic", "undated", "proven", "left_out", "flags", "evaluation")
     return {"bundle": str(folder), **{key: said[key] for key in keys}}
 
 
-def _words(summary: dict[str, Any]) -> str:
+def words(summary: dict[str, Any]) -> str:
+    """What a run found, a line each."""
     evaluation = summary["evaluation"]
-    lines = [f"bundle {summary['bundle_id']} in {summary['bundle']} from {summary['dataset']}"]
+    lines = (
+        [f"bundle {summary['bundle_id']} in {summary['bundle']} from {summary['dataset']}"]
+        if "bundle" in summary
+        else []
+    )
     if summary["synthetic"]:
         lines.append("synthetic data: no figure says anything about real therapy")
     if "heads" not in evaluation:
         lines.append(evaluation["note"])
     elif not evaluation["forward"]:
         lines.append("not tested forward in time: the data have no dates; tested on clients held out")
+    if evaluation.get("offers_recorded") is False:
+        lines.append(
+            "who was available was not recorded: choices are guessed from who was seeing clients around the day"
+        )
+    lines += [f"{what}: {share:.0%} of the rows learned from" for what, share in summary.get("flags", {}).items()]
     for name, head in evaluation.get("heads", {}).items():
         if "r2" in head:
             lines.append(
@@ -90,7 +115,8 @@ def _words(summary: dict[str, Any]) -> str:
             )
     gains = evaluation.get("utility", {}).get("over_next_available")
     if gains:
-        lines.append(f"gain over next available {_figure(gains['model']['gain'])} SD; proven: {summary['proven']}")
+        shown = f"; proven: {summary['proven']}" if "proven" in summary else ""
+        lines.append(f"gain over next available {_figure(gains['model']['gain'])} SD{shown}")
     lines += [f"head {name} left out: {reason}" for name, reason in summary["left_out"].items()]
     if "version" in summary:
         lines.append(f"registered as version {summary['version']}, MLflow run {summary['run_id']}")

@@ -33,8 +33,8 @@ class HeadConfig(_Frozen):
     source: str
     """`outcome`, `alliance`, `retention`, `early_dropout`, or `measure:INSTRUMENT@SESSION`."""
     kind: Kind = "gaussian"
-    direction: Literal["higher", "lower"] = "higher"
-    """Which way is better."""
+    direction: Literal["higher", "lower"] | None = None
+    """Which way is better; a measure's is that of its instrument, and may be left out."""
     weight: float = Field(0.0, ge=0)
     """Weight in the utility, per standard deviation."""
     landmark: int | None = Field(None, ge=1)
@@ -110,8 +110,8 @@ class FitConfig(_Frozen):
 class SplitConfig(_Frozen):
     """Time blocks: train, then tune, then test. The test block is read once per promotion."""
 
-    test_share: float = Field(0.15, gt=0, lt=0.5)
-    tune_share: float = Field(0.15, gt=0, lt=0.5)
+    test_share: float = Field(0.15, gt=0, lt=0.35)
+    tune_share: float = Field(0.15, gt=0, lt=0.35)
     wait_weeks: int = Field(30, ge=0)
     """Only episodes matched at least this long before the cut have had time to show their result."""
 
@@ -120,6 +120,8 @@ class TrainConfig(_Frozen):
     """A training run."""
 
     name: str = "therapist-fit"
+    dataset: str = ""
+    """Folder of the dataset, from where the command runs; a command may name another."""
     seed: int = 0
     heads: tuple[HeadConfig, ...] = DEFAULT_HEADS
     outcome: OutcomeConfig = OutcomeConfig()
@@ -146,8 +148,29 @@ class TrainConfig(_Frozen):
         if not path.is_file():
             raise NotFoundError(f"{path}: no such file: a configuration is a TOML file -> name one, or leave it out")
         try:
-            return cls.model_validate(tomllib.loads(path.read_text()))
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError([Problem(str(path), str(error), "must be TOML", "mend the file")]) from None
+            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError([Problem(str(path), str(error), "must be TOML in UTF-8", "mend the file")]) from None
         except ValidationError as error:
             raise ConfigError(validation_problems(str(path), error)) from None
+
+
+def told(what: Path, config: Path | None, data: Path | None) -> tuple[Path, TrainConfig]:
+    """Dataset and configuration of a command that names either of them first.
+
+    `what` is a configuration (a TOML file, whose dataset `data` may replace) or the folder of a dataset. Raises
+    ConfigError where one is named twice, or the dataset not at all.
+    """
+    if what.suffix == ".toml":
+        found = TrainConfig.read(what)
+        twice = None if config is None else Problem("--config", str(config), f"{what} is one already", "name one")
+        missing = Problem(
+            str(what), "no dataset", "a run needs data", "set dataset = FOLDER in it, or give --data FOLDER"
+        )
+        problem = twice or (missing if data is None and not found.dataset else None)
+        if problem:
+            raise ConfigError([problem])
+        return data or Path(found.dataset), found
+    if data is not None:
+        raise ConfigError([Problem("--data", str(data), f"{what} is a dataset already", "name one")])
+    return what, TrainConfig() if config is None else TrainConfig.read(config)

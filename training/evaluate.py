@@ -1,7 +1,8 @@
 """How well a model does on clients it has not seen, beside what it has to beat, each figure with its interval.
 
-Baselines: *patient-only* (the prognosis alone: every therapist the same), *therapist-mean* (prognosis and a shrunken
-therapist mean) and *next-available* (whoever is free first, which is unrelated to fit: the average of those available).
+Baselines: *patient-only* (the prognosis alone: every therapist the same), *therapist-only* (a shrunken therapist mean
+alone: every client the same), *therapist-mean* (the prognosis and a shrunken therapist mean) and *next-available*
+(whoever is free first, which is unrelated to fit: the average of those available).
 Intervals come from resampling therapists with all their clients.
 
 The gain of a policy over next-available is the mean advantage it claims for its first choice, times the slope with

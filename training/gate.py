@@ -25,6 +25,13 @@ def unmet(bundle: Bundle, policy: Policy, champion: str | None = None) -> list[P
     if not bundle.servable:
         rule = "a head looks at measures taken after the match (landmark): for analysis only"
         problems.append(Problem(where, "landmark", rule, "train without the landmark"))
+    controls = [h["name"] for h in manifest.config["heads"] if str(h["source"]).endswith("@0")]
+    problems += [
+        Problem(
+            f"head {name}", "a score at intake", "is known before the match: a control, never a result", "take it out"
+        )
+        for name in controls
+    ]
     if "heads" not in manifest.evaluation:
         problems.append(
             Problem(where, manifest.evaluation.get("note", "no evaluation"), "a test is required", "add data")
@@ -47,7 +54,16 @@ def _beside_champion(where: str, champion: str, evaluation: Mapping[str, Any]) -
         return [
             Problem(where, "not compared with the champion", found["note"], "train on data that both can learn from")
         ]
-    return [
+    lost = [
+        Problem(
+            f"head {name}",
+            "not compared",
+            "the champion ranks by it, and this model has none that is the same",
+            "learn it too, from the same measures",
+        )
+        for name in found.get("not_compared", [])
+    ]
+    return lost + [
         Problem(
             f"head {name}",
             f"R2 difference to the champion: lower 95 % bound {figure['low']:.4f}",
@@ -64,7 +80,7 @@ def _head_problems(name: str, head: Mapping[str, Any]) -> list[Problem]:
         return [Problem(f"head {name}", head["note"], "every head is tested", "take the head out, or bring more data")]
     limits = {
         "r2_over_patient_only": (LEAST_R2_DIFFERENCE, "R2 difference to patient-only"),
-        "r2_over_therapist_mean": (LEAST_R2_DIFFERENCE, "R2 difference to therapist-mean"),
+        "r2_over_therapist_only": (LEAST_R2_DIFFERENCE, "R2 difference to therapist-only"),
         "rank_validity": (LEAST_RANK_VALIDITY, "rank validity"),
     }
     return [

@@ -169,22 +169,22 @@ def structure(
 ) -> Structure:
     """Variances of the mixed fit: therapist intercept and slope, strengths, and one for each block of columns.
 
-    Ranking columns that the field expects something of (`expected`) have a weak prior of their own, so that many
-    columns of which nothing is expected do not shrink the few that matter. Without trees the prognosis column is
-    constant: it joins the shrunken client columns, where it can do no harm.
+    Ranking columns that the field expects something of (`expected`) have variances of their own, so that many columns
+    of which nothing is expected do not shrink the few that matter. Without trees the prognosis column is constant: it
+    joins the shrunken client columns, where it can do no harm.
     """
     start = design.ranking.start + landmarks
-    middle = start + len(design.therapist.names)
-    client = range(2 if boosted else 1, start)
-    columns = dict(enumerate((*design.therapist.names, *design.pair.names), start)) if fit.columns else {}
-    open_ones = [i for i, name in columns.items() if name not in expected]
-    groups = (client, [i for i in open_ones if i < middle], [i for i in open_ones if i >= middle])
+    groups = [list(range(2 if boosted else 1, start))]
+    end = start
+    for names in (design.therapist.names, design.pair.names) if fit.columns else ():
+        groups.append([end + i for i, name in enumerate(names) if name in expected])
+        groups.append([end + i for i, name in enumerate(names) if name not in expected])
+        end += len(names)
     return Structure(
         joint=len(joint_effects(design, fit)),
         strengths=len(design.problems) if fit.therapist and fit.strengths else 0,
-        border=start + len(columns),
-        shrunken=tuple(tuple(group) for group in groups if len(group)),
-        weak=tuple(i for i, name in columns.items() if name in expected),
+        border=end,
+        shrunken=tuple(tuple(group) for group in groups if group),
         dispersion=None if kind == "gaussian" else 1.0,
     )
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
+from data.errors import ConfigError, Problem
 from features.build import FeatureSet
 from features.columns import Columns
 from training import prognosis
@@ -25,6 +26,7 @@ Ints = npt.NDArray[np.int64]
 PROBABILITY_SD = 0.43  # of a result that three in four reach
 MOST_WEIGHT = 5.0
 FEWEST_ROWS = 50
+FEWEST_REPEATED = 3  # therapists with more than one case
 ROUNDS_OF_WORK = 25  # re-linearisations of a binary head, at most
 
 
@@ -91,12 +93,29 @@ def learn_head(
         return f"{len(rows)} labels; at least {FEWEST_ROWS} are needed"
     if float(np.ptp(y)) == 0:
         return "only one class" if head.kind == "binary" else "all labels are equal"
+    if head.kind == "binary" and not np.isin(y, (0.0, 1.0)).all():
+        odd = float(y[~np.isin(y, (0.0, 1.0))][0])
+        step = 'give the head kind = "gaussian"'
+        raise ConfigError([Problem(f"head {head.name}", f"{odd:g}", "a binary head learns 0 or 1", step)])
+    parts = identified(parts, material.therapist[rows])
     weight = observation_weights(target, material.blocks["client"])[rows]
     extra = target.landmark.to_numpy(dtype=np.float64)[rows]
     scaler = Scaler.learn(tuple(map(str, target.landmark.columns)), extra)
     extra = extra[:, scaler.keep]
     work = _Work(head, material, rows, y, weight, extra, scaler, config, parts)
     return work.learn(given)
+
+
+def identified(parts: FitConfig, therapist: Ints) -> FitConfig:
+    """The parts that these rows can tell apart: without repeated cases a therapist effect is the noise by another name.
+
+    The head records what was kept.
+    """
+    cases = np.bincount(therapist)
+    within = int((cases[cases > 1] - 1).sum())
+    if (cases > 1).sum() >= FEWEST_REPEATED and within >= FEWEST_ROWS // 2:
+        return parts
+    return parts.model_copy(update={"therapist": False, "slope": False, "strengths": False})
 
 
 def observation_weights(target: Target, client_block: Floats) -> Floats:
@@ -198,7 +217,7 @@ class _Work:
             name=self.head.name,
             source=self.head.source,
             kind=self.head.kind,
-            direction=self.head.direction,
+            direction=self.head.direction or "higher",
             weight=self.head.weight,
             sd=PROBABILITY_SD if binary else float(self.y.std()),
             rows=len(self.rows),

@@ -17,10 +17,8 @@ import scipy.optimize
 
 from training.sums import Floats, Sums
 
-WEAK_SD = 0.15
-"""Prior SD of a weak column's coefficient, in noise SDs per SD of the column: the sizes that the field reports (an
-interpersonal skill of .1, a preference met of d .28 or an odds ratio of 1.79) are likely, larger ones are not."""
 START = 0.3  # relative standard deviation from which every variance starts: well away from the boundary at 0
+LARGEST = 10.0  # no relative standard deviation is larger: more is a model without noise
 LEAST_START = 0.01  # the criterion is flat at 0, so that a start there would never leave it
 
 
@@ -29,9 +27,8 @@ class Structure:
     """Which variances there are.
 
     `joint` therapist columns (intercept, slope) share a full covariance; the following `strengths` columns share one
-    variance. `shrunken[k]` lists the border columns of the k-th group of columns with a common prior variance; `weak`
-    columns have the prior SD `WEAK_SD`, which is not estimated; all other border columns are fixed effects.
-    `dispersion` fixes s2 (1 for working responses of binary heads).
+    variance. `shrunken[k]` lists the border columns of the k-th group of columns with a common prior variance; all
+    other border columns are fixed effects. `dispersion` fixes s2 (1 for working responses of binary heads).
     """
 
     joint: int
@@ -39,7 +36,6 @@ class Structure:
     border: int
     shrunken: tuple[tuple[int, ...], ...] = ()
     dispersion: float | None = None
-    weak: tuple[int, ...] = ()
 
     @property
     def width(self) -> int:
@@ -63,7 +59,6 @@ class Structure:
     def scale(self, theta: Floats) -> Floats:
         """The factor by which each border column is multiplied: tau for shrunken columns, 1 for fixed ones."""
         scale = np.ones(self.border)
-        scale[list(self.weak)] = WEAK_SD
         for columns, tau in zip(self.shrunken, theta[self.parameters - len(self.shrunken) :], strict=True):
             scale[list(columns)] = tau
         return scale
@@ -71,7 +66,7 @@ class Structure:
     def ridge(self) -> Floats:
         """1 for shrunken border columns, 0 for fixed ones."""
         ridge = np.zeros(self.border)
-        for columns in (*self.shrunken, self.weak):
+        for columns in self.shrunken:
             ridge[list(columns)] = 1.0
         return ridge
 
@@ -118,6 +113,7 @@ def fit(sums: Sums, structure: Structure, theta: Floats | None = None) -> Soluti
         structure.start() if theta is None else np.where(np.abs(theta) < LEAST_START, LEAST_START, theta),
         jac=True,
         method="L-BFGS-B",
+        bounds=[(-LARGEST, LARGEST)] * structure.parameters,
         options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-7},
     )
     return _solve(sums, structure, found.x)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 _JSON = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 _NAME = Annotated[str, typer.Argument(help="Version number, alias (champion) or bundle id.")]
 

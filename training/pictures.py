@@ -59,6 +59,7 @@ def _evaluation(evaluation: Mapping[str, Any]) -> Canvas:
         if "r2" in head
         for key, words in (
             ("r2_over_patient_only", "R2 over patient-only"),
+            ("r2_over_therapist_only", "R2 over therapist-only"),
             ("r2_over_therapist_mean", "R2 over therapist-mean"),
             ("rank_validity", "rank validity"),
         )

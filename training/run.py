@@ -22,7 +22,7 @@ from features.rows import track_counts
 from features.track import CASES_WITH
 from training.bundle import Bundle, Manifest, Records
 from training.champion import Champion, beside
-from training.choosing import Chosen, choose
+from training.choosing import Chosen, choose, settle
 from training.config import TrainConfig
 from training.learn import Learned, Material, learn_head
 from training.material import gather, made_up_rows, main_problems, severity_ranges
@@ -35,6 +35,8 @@ Floats = npt.NDArray[np.float64]
 Say = Callable[[str], None]
 
 FEWEST_EPISODES = 100
+FEWEST_THERAPISTS = 20
+"""Below this an interval from resampling therapists is too narrow to prove anything."""
 GOLDEN_CLIENTS, GOLDEN_THERAPISTS = 3, 8
 
 
@@ -73,7 +75,7 @@ def train(
 def _train(
     dataset: Dataset, config: TrainConfig, folder: Path | str, say: Say, champion: tuple[str, TrainConfig] | None
 ) -> Trained:
-    policy = Policy.read()
+    policy, config = Policy.read(), settle(config, dataset)
     chosen = choose(config, dataset, policy)
     history = History(for_learning(dataset))
     day = None if history.manifest.undated else history.manifest.as_of
@@ -87,9 +89,12 @@ def _train(
     sds = intake_sds(snapshot, config.outcome.instruments)
     learned: dict[str, Learned] = {}
     left_out: dict[str, str] = {}
+    flagged: dict[str, float] = {}
     for head in config.heads:
         say(f"final: {head.name}")
-        found = learn_head(head, material, target(head, snapshot, episodes, config.outcome, sds), config, config.fit)
+        goal = target(head, snapshot, episodes, config.outcome, sds)
+        flagged |= {f"{head.name}: value of a second-best kind": float(goal.flagged.sum() / max(goal.known.sum(), 1))}
+        found = learn_head(head, material, goal, config, config.fit)
         if isinstance(found, str):
             left_out[head.name] = found
         else:
@@ -98,11 +103,28 @@ def _train(
         reasons = [Problem(f"head {name}", "left out", reason, "give more data") for name, reason in left_out.items()]
         raise DataError(reasons or [Problem("heads", "none", "at least one must have a weight", "add one")])
     say("writing the bundle")
-    manifest = _manifest(dataset, config, policy, history, sds, learned, left_out, evaluation)
+    flags = _flags(history, episodes, flagged)
+    manifest = _manifest(dataset, config, policy, history, sds, learned, left_out, evaluation, flags)
     records = _records(history, material, main_problems(history, episodes))
     bundle = Bundle(manifest, material.features, material.design, {n: one.head for n, one in learned.items()}, records)
     written = save(bundle, folder, _golden(dataset, history, material, config))
     return Trained(written, bundle, learned, material)
+
+
+def evaluate_only(dataset: Dataset, config: TrainConfig, say: Say = lambda _: None) -> dict[str, Any]:
+    """The evaluation of `train` alone: learns from what was known before the test block and looks at the block once.
+
+    Raises ConfigError for features that must not be used, DataError where too little is left to learn from.
+    """
+    with threadpool_limits(config.prognosis.threads):
+        config = settle(config, dataset)
+        chosen = choose(config, dataset, Policy.read())
+        history = History(for_learning(dataset))
+        snapshot = history.as_of(None if history.manifest.undated else history.manifest.as_of)
+        episodes = learnable(snapshot, config.split.wait_weeks)
+        _enough(episodes, dataset, config)
+        parts = blocks(episodes, config.split, config.seed)
+        return _evaluated(dataset, history, config, chosen, parts, episodes, say, None)
 
 
 def _enough(episodes: pd.DataFrame, dataset: Dataset, config: TrainConfig) -> None:
@@ -134,7 +156,7 @@ def _evaluated(
         return found
     say("test: beside the champion")
     try:
-        served = Champion(champion[0], champion[1], choose(champion[1], dataset, chosen.policy))
+        served = Champion(champion[0], settle(champion[1], dataset), choose(champion[1], dataset, chosen.policy))
     except ConfigError as error:
         return {**found, "champion": {"bundle_id": champion[0], "note": f"cannot be fitted on these data: {error}"}}
     model = (trial.material, dict(trial.heads["model"]))
@@ -151,6 +173,7 @@ def _manifest(
     learned: dict[str, Learned],
     left_out: dict[str, str],
     evaluation: dict[str, Any],
+    flags: dict[str, float],
 ) -> Manifest:
     said = dataset.manifest
     return Manifest(
@@ -175,6 +198,7 @@ def _manifest(
             }
             for table in ("clients", "therapists")
         },
+        flags=flags,
         proven=_proven(evaluation),
         served_on_everything=True,
         evaluation=evaluation,
@@ -183,10 +207,23 @@ def _manifest(
     )
 
 
+def _flags(history: History, episodes: pd.DataFrame, flagged: dict[str, float]) -> dict[str, float]:
+    """Shares of rows with a profile known only from later than the match, and with targets of a second-best kind."""
+    known = history.as_of_each(episodes["matched_on"].to_numpy().astype("datetime64[D]"))
+    later = known.therapists(episodes["therapist_id"])["profile_is_later"]
+    shares = {"therapist profile known only from later": float(later.mean()), **flagged}
+    return {name: share for name, share in shares.items() if share > 0}
+
+
 def _proven(evaluation: dict[str, Any]) -> bool:
-    """Whether the gain over next-available was shown, forward in time, with the lower end of its interval above 0."""
+    """Whether the gain over next-available was shown with the lower end of its interval above 0.
+
+    Shown means: forward in time, over choices that were recorded, by enough therapists for the interval to hold.
+    """
     gains = evaluation.get("utility", {}).get("over_next_available")
-    return bool(gains) and bool(evaluation["forward"]) and gains["model"]["gain"]["low"] > 0
+    if not gains or not (evaluation["forward"] and evaluation["offers_recorded"]):
+        return False
+    return bool(evaluation["therapists_tested"] >= FEWEST_THERAPISTS and gains["model"]["gain"]["low"] > 0)
 
 
 def _correlation(learned: list[Learned]) -> tuple[tuple[float, ...], ...]:

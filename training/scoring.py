@@ -10,13 +10,15 @@ import pandas as pd
 
 from data.history import History
 from features.build import FeatureSet
-from features.columns import Columns, Floats, Pairs
-from features.rows import Ranges, from_history
+from features.columns import Floats, Pairs
+from features.rows import Ranges, clients_from_history, therapists_from_history
 from training.design import Design
 from training.head import Head, used_effects
 
 Ints = npt.NDArray[np.int64]
 
+MOST_CANDIDATES = 50
+HALF_A_YEAR = np.timedelta64(183, "D")
 MOST_CLIENTS = 3000
 """Clients whose whole choice is scored; the rest of a large test block is scored for the assigned therapist only."""
 
@@ -29,13 +31,16 @@ class Choice:
     """Row of the episode each pair belongs to."""
     therapist_id: npt.NDArray[np.object_]
     assigned: npt.NDArray[np.bool_]
+    recorded: bool
+    """Whether the choices are recorded offers; else they are guessed from who was seeing clients around the day."""
+    share: float
+    """Share of the clients looked at whose offers are recorded and leave a choice."""
 
 
 @dataclass(frozen=True)
 class Scored:
     """Pairs as seen on the day of each match: feature columns by part, effect columns, therapist ids."""
 
-    clients: Columns
     blocks: Mapping[str, Floats]
     effects: Floats
     therapist_id: npt.NDArray[np.object_]
@@ -58,26 +63,60 @@ class Scored:
 
 
 def choices(history: History, episodes: pd.DataFrame, seed: int) -> Choice:
-    """Who was available for each episode: its offers, else everyone in the data (and then said in the report)."""
-    offers = history.as_of(None if history.manifest.undated else history.manifest.as_of).offers()
-    offers = offers[offers["episode_id"].isin(episodes["episode_id"])]
+    """Who was available for each of some episodes.
+
+    Where offers are recorded, those; clients without any, or with one alone, had no choice that could be scored. In
+    data without offers: up to `MOST_CANDIDATES` therapists who were matched with anyone within half a year of the day.
+    """
     rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.permutation(len(episodes))[:MOST_CLIENTS])
-    some = episodes.iloc[chosen]
-    row = pd.Series(chosen, index=some["episode_id"])
-    if len(offers):
-        offers = offers[offers["episode_id"].isin(some["episode_id"])]
-        available = pd.DataFrame({"row": offers["episode_id"].map(row), "therapist_id": offers["therapist_id"]})
-    else:
-        everyone = np.unique(episodes["therapist_id"].to_numpy(dtype=object))
-        available = pd.DataFrame(
-            {"row": np.repeat(chosen, len(everyone)), "therapist_id": np.tile(everyone, len(chosen))}
-        )
-    seen = pd.DataFrame({"row": chosen, "therapist_id": some["therapist_id"].to_numpy()})
-    pairs = pd.concat([available, seen]).drop_duplicates().sort_values(["row", "therapist_id"], ignore_index=True)
-    rows = pairs["row"].to_numpy(dtype=np.int64)
-    ids = pairs["therapist_id"].to_numpy(dtype=object)
-    return Choice(rows, ids, ids == episodes["therapist_id"].to_numpy(dtype=object)[rows])
+    rows = np.sort(rng.permutation(len(episodes))[:MOST_CLIENTS])
+    offers = history.as_of(None if history.manifest.undated else history.manifest.as_of).offers()
+    offered = _with_assigned(_offered(offers, episodes, rows), episodes)
+    found = _real_choices(offered)
+    if len(found):
+        clients = found["row"].nunique()
+        return _choice(found, episodes, True, clients / max(len(rows), 1))
+    around = _with_assigned(_around(episodes, rows, rng), episodes)
+    found = _real_choices(around)
+    return _choice(found if len(found) else around, episodes, False, 0.0)
+
+
+def _offered(offers: pd.DataFrame, episodes: pd.DataFrame, rows: Ints) -> pd.DataFrame:
+    row = pd.Series(rows, index=episodes["episode_id"].iloc[rows])
+    mine = offers[offers["episode_id"].isin(row.index)]
+    return pd.DataFrame({"row": mine["episode_id"].map(row).astype(np.int64), "therapist_id": mine["therapist_id"]})
+
+
+def _around(episodes: pd.DataFrame, rows: Ints, rng: np.random.Generator) -> pd.DataFrame:
+    """Therapists who were seeing new clients around the day of each row; all of them where there are no days."""
+    days = episodes["matched_on"].to_numpy().astype("datetime64[D]")
+    ids, codes = np.unique(episodes["therapist_id"].to_numpy(dtype=object), return_inverse=True)
+    there = np.zeros((len(rows), len(ids)), dtype=bool)
+    for code in range(len(ids)):
+        own = np.sort(days[codes == code])
+        first = np.searchsorted(own, days[rows] - HALF_A_YEAR)
+        there[:, code] = np.searchsorted(own, days[rows] + HALF_A_YEAR, side="right") > first
+    there |= np.isnat(days[rows])[:, None]
+    luck = np.where(there, rng.random(there.shape), 2.0)
+    kept = np.argsort(luck, axis=1)[:, :MOST_CANDIDATES]
+    row, place = np.nonzero(np.take_along_axis(there, kept, axis=1))
+    return pd.DataFrame({"row": rows[row], "therapist_id": ids[kept[row, place]]})
+
+
+def _with_assigned(available: pd.DataFrame, episodes: pd.DataFrame) -> pd.DataFrame:
+    rows = np.unique(available["row"].to_numpy(dtype=np.int64))
+    seen = pd.DataFrame({"row": rows, "therapist_id": episodes["therapist_id"].to_numpy(dtype=object)[rows]})
+    both = pd.concat([available.astype({"therapist_id": object}), seen])
+    return both.drop_duplicates().sort_values(["row", "therapist_id"], ignore_index=True)
+
+
+def _real_choices(pairs: pd.DataFrame) -> pd.DataFrame:
+    return pairs[pairs.groupby("row")["row"].transform("size") > 1].reset_index(drop=True)
+
+
+def _choice(pairs: pd.DataFrame, episodes: pd.DataFrame, recorded: bool, share: float) -> Choice:
+    rows, ids = pairs["row"].to_numpy(dtype=np.int64), pairs["therapist_id"].to_numpy(dtype=object)
+    return Choice(rows, ids, ids == episodes["therapist_id"].to_numpy(dtype=object)[rows], recorded, share)
 
 
 def score(
@@ -88,12 +127,19 @@ def score(
     severity_of: Ranges,
     problems: tuple[str, ...],
 ) -> Scored:
-    """Feature rows for `episodes`, whose `therapist_id` may be anyone who was available on the day."""
-    clients, therapists = from_history(history, episodes, severity_of, problems)
+    """Feature rows for `episodes`, whose `therapist_id` may be anyone who was available on the day.
+
+    An episode may stand there with many therapists: what is known of its client is read once.
+    """
+    first = ~episodes["episode_id"].duplicated().to_numpy()
+    own = pd.Index(episodes["episode_id"][first]).get_indexer(episodes["episode_id"]).astype(np.int64)
+    clients = clients_from_history(history, episodes[first].reset_index(drop=True), severity_of)
+    therapists = therapists_from_history(history, episodes, problems)
+    pairs = Pairs(own, np.arange(len(episodes)))
     blocks = {
-        "client": features.build_rows("client", clients),
+        "client": features.build_rows("client", clients)[own],
         "therapist": features.build_rows("therapist", therapists),
-        "pair": features.build_pairs(clients, therapists, Pairs.each(clients.size)),
+        "pair": features.build_pairs(clients, therapists, pairs),
     }
     ids = episodes["therapist_id"].to_numpy(dtype=object)
-    return Scored(clients, blocks, design.effect_columns(clients), ids, design)
+    return Scored(blocks, design.effect_columns(clients)[own], ids, design)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.errors import BundleError
+from data.errors import BundleError, ConfigError, Problem
 from features.build import FeatureSet
 from features.columns import Pairs
 from training.bundle import FORMAT, Bundle, Manifest, Records
@@ -39,15 +39,40 @@ UNSEALED = ("audit.json", SEAL)
 """Files that may change after training."""
 
 
+def writable(folder: Path | str, dataset: Path | None = None) -> None:
+    """Raises ConfigError unless a bundle may be written there: nothing but an earlier bundle is ever replaced."""
+    folder = Path(folder)
+    where, step = f"bundle folder {folder}", "name another with --out"
+    if dataset is not None and dataset.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError([Problem(where, "holds the dataset", "a bundle has a folder of its own", step)])
+    if folder.exists() and not (
+        folder.is_dir() and ((folder / "manifest.json").is_file() or not any(folder.iterdir()))
+    ):
+        raise ConfigError([Problem(where, "holds other files", "a bundle replaces only an earlier bundle", step)])
+    try:
+        beside(folder).rmdir()
+    except OSError as error:
+        raise ConfigError([Problem(where, str(error), "must be writable", step)]) from None
+
+
+def beside(folder: Path) -> Path:
+    """An empty folder beside the target, in which a bundle is put together before it takes the target's place."""
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    return part
+
+
 def save(bundle: Bundle, folder: Path | str, golden: Mapping[str, Any]) -> Path:
     """Writes the folder whole (into a neighbour, then renamed) and gives the bundle its id.
 
+    Raises ConfigError if the folder holds anything but an earlier bundle.
     `golden` holds `clients` and `therapists` (columns of made-up rows) and the therapists' `ids`.
     """
     folder = Path(folder)
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    (part / "heads").mkdir(parents=True)
+    writable(folder)
+    part = beside(folder)
+    (part / "heads").mkdir()
     (part / "features.json").write_text(json.dumps(bundle.features.as_json(), indent=1))
     (part / "design.json").write_text(json.dumps(bundle.design.as_json()))
     for name, head in bundle.heads.items():

@@ -71,7 +71,7 @@ def target(
         assert found is not None  # the configuration was checked
         value = score_at(snapshot.measures(), episodes, found["instrument"], int(found["session"]))
         possible = np.ones(len(episodes), bool)
-    value = np.where(possible, value, np.nan) * (1.0 if head.direction == "higher" else -1.0)
+    value = np.where(possible, value, np.nan) * (-1.0 if head.direction == "lower" else 1.0)
     if head.kind == "binary" and head.direction == "lower":
         value = value + 1.0  # the good result is 1
     landmark = none if head.landmark is None else _landmark(snapshot, episodes, head.landmark)

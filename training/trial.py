@@ -25,8 +25,10 @@ from training.evaluate import (
 from training.head import Head
 from training.learn import Learned, Material, learn_head, observation_weights, sigmoid
 from training.material import gather, main_problems, severity_ranges
+from training.mixed import Structure, fit
 from training.scoring import Scored, choices, score
 from training.split import Blocks
+from training.sums import Sums
 from training.targets import Target, intake_sds, learnable, target
 
 Floats = npt.NDArray[np.float64]
@@ -113,7 +115,9 @@ def evaluate(
         "test_episodes": len(test),
         "clients_with_choice": len(offered.rows),
         "therapists_a_choice": float(len(choice.episode) / max(len(offered.rows), 1)),
-        "offers_recorded": bool(len(snapshot.offers())),
+        "offers_recorded": choice.recorded,
+        "share_with_offers": choice.share,
+        "therapists_tested": int(test["therapist_id"].nunique()),
         "heads": result,
         "utility": table.utility(),
         "left_out": trial.left_out,
@@ -155,9 +159,10 @@ class _Table:
         said = {name: self._predicted(self.trial.heads[name][config.name].head, goal)[rows] for name in CONTENDERS}
         y, w = goal.value[rows], weight[rows]
         resamples = self._resamples(rows.astype(np.float64))
+        said["therapist_only"] = self._therapist_only(config)[rows]
         figures = {
             f"r2_over_{name}": r2_difference(y, said["model"], said[name], w, resamples).as_json()
-            for name in ("patient_only", "therapist_mean")
+            for name in ("patient_only", "therapist_only", "therapist_mean")
         }
         response, score_of = self._choice(config, "model")
         beside = self._resamples(self.offered.rows.astype(np.float64))
@@ -169,6 +174,14 @@ class _Table:
             "rank_validity": rank_validity(response, score_of, self.offered, weights, beside).as_json(),
             "policy": policy_gain(response, score_of, self.offered, weights, beside).as_json(),
         }
+
+    def _therapist_only(self, config: HeadConfig) -> Floats:
+        """The shrunken mean of each test row's therapist: nothing is known of the client."""
+        learned = self.trial.heads["model"][config.name]
+        therapist = self.trial.material.therapist[learned.rows]
+        mean, effects = therapist_means(learned.target, therapist, len(self.trial.place), learned.weight)
+        place = self.test["therapist_id"].map(self.trial.place).fillna(-1).to_numpy(dtype=np.int64)
+        return mean + np.where(place >= 0, effects[place], 0.0)
 
     def _choice(self, config: HeadConfig, contender: str) -> tuple[Floats, Floats]:
         """Result less prognosis of each client with a choice, and every pair's fit, both in the head's SD units."""
@@ -206,6 +219,13 @@ class _Table:
             "model_over_therapist_mean": difference(gains["model"], gains["therapist_mean"], resamples).as_json(),
             "rank_validity": validity.as_json(),
         }
+
+
+def therapist_means(y: Floats, therapist: npt.NDArray[np.int64], count: int, weight: Floats) -> tuple[float, Floats]:
+    """General mean and every therapist's shrunken deviation from it, by REML on the scale of the target."""
+    ones = np.ones((len(y), 1))
+    solution = fit(Sums.of(ones, ones, y, therapist, count, weight), Structure(joint=1, strengths=0, border=1))
+    return float(solution.b[0]), solution.effects()[:, 0]
 
 
 def _weighted(values: Floats, weights: Floats) -> Floats:

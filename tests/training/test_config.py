@@ -54,7 +54,7 @@ def test_the_programs_own_heads_know_their_kind_and_direction(tmp_path: Path):
     [
         ('[[heads]]\nname = "a"\nsource = "outcome"\n', "at least one head needs a weight"),
         (2 * '[[heads]]\nname = "a"\nsource = "outcome"\nweight = 1\n', "head names must differ"),
-        ("[split]\ntest_share = 0.9\n", "less than 0.5"),
+        ("[split]\ntest_share = 0.9\n", "less than 0.35"),
         ("bootstraps = 3\n", "greater than or equal to 50"),
         ("heads = [\n", "must be TOML"),
     ],

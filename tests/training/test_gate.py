@@ -16,7 +16,7 @@ HEAD = {
     "rows": 90,
     "r2": {"model": 0.2, "therapist_mean": 0.1, "patient_only": 0.1},
     "r2_over_patient_only": {"value": 0.01, "low": 0.0, "high": 0.02},
-    "r2_over_therapist_mean": {"value": 0.01, "low": 0.0, "high": 0.02},
+    "r2_over_therapist_only": {"value": 0.01, "low": 0.0, "high": 0.02},
     "rank_validity": {"value": 0.1, "low": 0.0, "high": 0.2},
 }
 GOOD = {"forward": True, "test_from": "2026-01-01", "heads": {"outcome": HEAD}}
@@ -49,7 +49,7 @@ def test_a_bundle_that_meets_every_condition_passes(said: Said):
     ("key", "low", "words"),
     [
         ("r2_over_patient_only", -0.005, "R2 difference to patient-only"),
-        ("r2_over_therapist_mean", -0.0051, "R2 difference to therapist-mean"),
+        ("r2_over_therapist_only", -0.0051, "R2 difference to therapist-only"),
         ("rank_validity", -0.02, "rank validity"),
     ],
 )
@@ -60,7 +60,7 @@ def test_a_lower_bound_at_the_limit_does_not_pass(said: Said, key: str, low: flo
 
 
 @pytest.mark.parametrize(
-    ("key", "low"), [("r2_over_patient_only", -0.0049), ("r2_over_therapist_mean", 0.0), ("rank_validity", -0.0199)]
+    ("key", "low"), [("r2_over_patient_only", -0.0049), ("r2_over_therapist_only", 0.0), ("rank_validity", -0.0199)]
 )
 def test_a_lower_bound_above_the_limit_passes(said: Said, key: str, low: float):
     assert told(said(evaluation=with_low(key, low))) == []

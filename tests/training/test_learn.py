@@ -182,11 +182,12 @@ def test_trees_read_back_from_text_predict_the_same():
     assert np.corrcoef(first, y)[0, 1] > 0.9
 
 
-def test_columns_of_which_the_field_expects_something_have_a_weak_prior_of_their_own(trained: Trained) -> None:
+def test_columns_of_which_the_field_expects_something_have_variances_of_their_own(trained: Trained) -> None:
     design, material = trained.bundle.design, trained.material
     shape = structure(design, material.expected, FitConfig(), 0, "gaussian", True)
-    weak = {design.names[i] for i in shape.weak}
-    assert {"interpersonal_skill", "wishes_met", "directiveness_gap", "main_problem_trained"} <= weak
-    assert "therapist.coffees_a_day" not in weak
+    groups = [{design.names[i] for i in group} for group in shape.shrunken]
+    assert {"interpersonal_skill"} in groups
+    assert any({"wishes_met", "directiveness_gap", "main_problem_trained"} <= group for group in groups)
+    assert not any({"wishes_met", "cases"} <= group for group in groups)
     grouped = [i for group in shape.shrunken for i in group]
-    assert sorted([0, 1, *grouped, *shape.weak]) == list(range(shape.border))
+    assert sorted([0, 1, *grouped]) == list(range(shape.border))

@@ -1,6 +1,7 @@
 """Planted effects of the synthetic clinic are recovered within their intervals."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,13 +107,22 @@ def therapist_variance(clinic: Planted) -> tuple[float, float, float]:
 
 
 def skill(clinic: Planted) -> tuple[float, float, float]:
-    """Outcome gained per unit of interpersonal skill, as the bundle has it: estimate, its SD, and what was planted."""
-    found, _, truth = clinic
-    design, solution = found.bundle.design, found.bundle.heads["outcome"].solution
-    place = design.names.index("interpersonal_skill")
-    unit = design.therapist.sd[design.therapist.names.index("interpersonal_skill")]
-    planted = truth.describe()["profile"]["therapists.interpersonal_skill"]
-    return float(solution.b[place] / unit), float(np.sqrt(solution.b_cov[place, place]) / unit), planted
+    """Outcome gained per SD of interpersonal skill, as a fixed effect: estimate, its SD, and the truth.
+
+    Not shrunken, as it is in a bundle. The truth is the slope of these therapists' mean effects on their skill: skilled
+    therapists are also more expressive, which has planted effects of its own.
+    """
+    learned, therapist, count = without_columns(clinic)
+    design, material = clinic[0].bundle.design, clinic[0].material
+    place = design.therapist.names.index("interpersonal_skill")
+    column = (design.therapist(material.blocks["therapist"])[:, place] / design.therapist.sd[place])[learned.rows]
+    border = np.column_stack([learned.border, column])
+    sums = Sums.of(border, np.ones((len(border), 1)), learned.target, therapist, count, learned.weight)
+    shape = structure(design, (), ALONE, 0, "gaussian", True)
+    solution = fit(sums, replace(shape, border=shape.border + 1))
+    of_therapist = np.bincount(therapist, column, count) / np.maximum(np.bincount(therapist, minlength=count), 1)
+    truth = np.polyfit(of_therapist, mean_effects(clinic), 1)[0]
+    return float(solution.b[-1]), float(np.sqrt(solution.b_cov[-1, -1])), float(truth)
 
 
 def mean_effects(clinic: Planted) -> Floats:

@@ -17,7 +17,7 @@ from training.bundle import Bundle
 from training.config import TrainConfig
 from training.gate import unmet
 from training.registry.store import MODEL, connect
-from training.storage import load
+from training.storage import beside, load, writable
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 DEMO = "demo"
@@ -82,16 +82,18 @@ def find(name: str) -> Version:
 
 
 def export(name: str, folder: Path | str) -> Path:
-    """Copies a registered bundle into a folder and loads it once, so that what is handed over is known to work."""
+    """Copies a registered bundle into a folder and loads it once, so that what is handed over is known to work.
+
+    Raises ConfigError if the folder holds anything but an earlier bundle.
+    """
     connect()
     one = find(name)
     folder = Path(folder)
+    writable(folder)
     found = Path(mlflow.artifacts.download_artifacts(f"models:/{MODEL}/{one.version}")) / "artifacts"
     source = next(path for path in found.iterdir() if (path / "manifest.json").is_file())
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(source, part)
+    part = beside(folder)
+    shutil.copytree(source, part, dirs_exist_ok=True)
     load(part)
     shutil.rmtree(folder, ignore_errors=True)
     return part.rename(folder)
@@ -103,6 +105,13 @@ def promote(name: str, who: str, reason: str, database: str | None = None) -> Pr
     `who` is a named person. The name `demo` is for test runs on synthetic data: it may pass the gate unmet, and the
     record says so.
     """
+    blank = [
+        Problem(f"--{what}", repr(said), "is empty", "name the person and the reason: they go on record")
+        for what, said in (("who", who), ("reason", reason))
+        if not said.strip()
+    ]
+    if blank:
+        raise GateError(blank)
     client = connect()
     one = find(name)
     bundle = load(_local(one))

@@ -39,9 +39,13 @@ def check_dataset(dataset: Dataset) -> list[Problem]:
 
 
 def _less(found: Iterable[Problem], unreadable: list[Problem]) -> list[Problem]:
-    """Without the cells that are unknown only because they could not be read: those are reported already."""
+    """Without what follows only from cells and rows that could not be read: those are reported already."""
     places = {p.where for p in unreadable}
-    return [p for p in found if p.where not in places or p.rule != "is required"]
+    return [
+        p
+        for p in found
+        if (p.where not in places or p.rule != "is required") and p.where.rpartition(" ")[0] not in places
+    ]
 
 
 def _repeated_keys(name: str, frame: pd.DataFrame) -> list[Problem]:

@@ -12,6 +12,7 @@ from data.errors import DataError, Problem
 from data.manifest import (
     MANIFEST,
     RULES,
+    Claims,
     ColumnDeclaration,
     InstrumentDeclaration,
     Manifest,
@@ -22,6 +23,7 @@ from data.manifest import (
     validation_problems,
 )
 from data.parsing import empty, parse
+from data.reading import read_raw, unreadable
 from data.tables import TABLES, Column, Table
 
 __all__ = [
@@ -91,10 +93,13 @@ def read(folder: Path | str) -> Dataset:
 def read_leniently(folder: Path | str) -> tuple[Dataset, list[Problem]]:
     """The dataset as far as it can be read, and every problem met on the way. Raises NotFoundError without a folder."""
     folder = Path(folder)
-    manifest, problems = read_manifest_leniently(folder)
+    try:
+        manifest, problems, claims = read_manifest_leniently(folder)
+        problems += [*_strangers(folder), *_stray_declarations(claims)]
+    except OSError as error:
+        raise DataError([unreadable(folder, error)]) from None
     shell = Dataset(manifest)
     frames: dict[str, pd.DataFrame] = {}
-    problems += [*_strangers(folder), *_stray_declarations(manifest)]
     for name, table in TABLES.items():
         paths = _files(folder, name)
         if len(paths) > 1:
@@ -104,11 +109,24 @@ def read_leniently(folder: Path | str) -> tuple[Dataset, list[Problem]]:
             problems.append(Problem(str(folder), missing, "this table is required", "add it"))
         for path in paths[:1]:
             try:
-                frames[name], found = parse(shell.contract(name), _raw(path))
+                frames[name], found = _parsed(shell, path, claims)
                 problems += found
             except DataError as error:
                 problems += error.problems
     return Dataset(manifest, frames), problems
+
+
+def _parsed(shell: Dataset, path: Path, claims: Claims) -> tuple[pd.DataFrame, list[Problem]]:
+    """The table of a file. Columns that a faulty manifest may mean to declare are left out without a word."""
+    contract, raw = shell.contract(path.stem), read_raw(path, path.stem)
+    names = [str(column) for column in raw.frame.columns]
+    meant = names if claims is None else list(claims.get(path.stem, ()))
+    kept = raw.frame[
+        [c for c, n in zip(raw.frame.columns, names, strict=True) if n in contract.names or n not in meant]
+    ]
+    frame, found = parse(contract, kept)
+    told = tuple(f"{path.stem} row {row} " for row in raw.ragged)
+    return frame, [*raw.problems, *(p for p in found if not p.where.startswith(told))]
 
 
 def write(dataset: Dataset, folder: Path | str, form: Literal["csv", "parquet"] = "parquet") -> Path:
@@ -147,28 +165,12 @@ def _files(folder: Path, name: str) -> list[Path]:
     return [path for suffix in ("parquet", "csv") if (path := folder / f"{name}.{suffix}").exists()]
 
 
-def _raw(path: Path) -> pd.DataFrame:
-    if path.suffix == ".parquet":
-        try:
-            return pd.read_parquet(path)
-        except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
-            raise DataError([Problem(str(path), str(error), "must be a Parquet table", "write it anew")]) from None
-    return read_csv(path)
-
-
 def read_csv(path: Path) -> pd.DataFrame:
-    """Every cell as text, empty cells unknown. Raises DataError if the file is no CSV table in UTF-8."""
-    try:
-        frame = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""], encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise _no_table(path, str(error).strip()) from None
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes a surplus cell for a row name
-        raise _no_table(path, "rows have more cells than the header")
-    return frame
-
-
-def _no_table(path: Path, reason: str) -> DataError:
-    return DataError([Problem(str(path), reason, "must be a CSV table in UTF-8", "mend the file")])
+    """Every cell as text, empty cells unknown. Raises DataError with every row and cell that cannot be read."""
+    raw = read_raw(path, path.name)
+    if raw.problems:
+        raise DataError(raw.problems)
+    return raw.frame
 
 
 def _strangers(folder: Path) -> list[Problem]:
@@ -181,26 +183,18 @@ def _strangers(folder: Path) -> list[Problem]:
     ]
 
 
-def _stray_declarations(manifest: Manifest) -> list[Problem]:
-    strays = [
-        Problem(f"{MANIFEST} [column.{table}]", table, f"tables are {', '.join(TABLES)}", "mend the name")
-        for table in manifest.column
-        if table not in TABLES
-    ]
-    own = [(table, name, d) for table, columns in manifest.column.items() for name, d in columns.items()]
-    doubled = [
-        Problem(
-            f"{MANIFEST} [column.{table}.{name}]",
-            name,
-            "the contract already has this column",
-            "take the declaration out",
-        )
-        for table, name, _ in own
-        if table in TABLES and name in TABLES[table].names
-    ]
-    prose = [
-        Problem(f"{MANIFEST} [column.{table}.{name}]", "text", "free text may not enter", "give a count or a code")
-        for table, name, d in own
-        if d.kind == "text"
-    ]
-    return strays + doubled + prose
+def _stray_declarations(claims: Claims) -> list[Problem]:
+    """What is declared for a table that is unknown, for a column that exists, or as free text."""
+    found: list[Problem] = []
+    for table, columns in (claims or {}).items():
+        if table not in TABLES:
+            rule = f"tables are {', '.join(TABLES)}"
+            found.append(Problem(f"{MANIFEST} [column.{table}]", table, rule, "mend the name"))
+        for name, kind in columns.items():
+            place = f"{MANIFEST} [column.{table}.{name}]"
+            if table in TABLES and name in TABLES[table].names:
+                rule = "the contract already has this column"
+                found.append(Problem(place, name, rule, "take the declaration out"))
+            if kind == "text":
+                found.append(Problem(place, kind, "free text may not enter", "give a count or a code"))
+    return found

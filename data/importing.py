@@ -8,11 +8,12 @@ from typing import Any, Literal
 import pandas as pd
 
 from data.checking import check
-from data.dataset import Dataset, read_csv, write
+from data.dataset import Dataset, write
 from data.errors import DataError, NotFoundError, Problem
 from data.mapping import DropRows, Join, MappingFile, Part, read_mapping
 from data.mapping_columns import ROW, build_column
 from data.parsing import parse
+from data.reading import read_raw
 from data.tables import TABLES
 
 Files = Mapping[str, pd.DataFrame]
@@ -63,7 +64,9 @@ def _read(plan: MappingFile, source: Path) -> tuple[dict[str, pd.DataFrame], lis
             )
             continue
         try:
-            files[name] = _as_text(pd.read_parquet(path)) if path.suffix == ".parquet" else read_csv(path)
+            raw = read_raw(path, name)
+            files[name] = _as_text(raw.frame) if path.suffix == ".parquet" else raw.frame
+            problems += raw.problems
         except DataError as error:
             problems += error.problems
     return files, problems

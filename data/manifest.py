@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator
 
 from data.errors import ConfigError, NotFoundError, Problem
 from data.instruments import INSTRUMENTS, Instrument, declared
+from data.reading import unreadable
 from data.tables import Kind
 
 MANIFEST = "dataset.toml"
@@ -84,9 +85,9 @@ class Manifest(_Frozen):
     name: str
     as_of: dt.date | None = None
     notes: str = ""
-    synthetic: bool = False
+    synthetic: StrictBool = False
     rules: tuple[Rule, ...] = ()
-    undated: bool = False
+    undated: StrictBool = False
     instrument: Mapping[str, InstrumentDeclaration] = Field(default_factory=dict)
     column: Mapping[str, Mapping[str, ColumnDeclaration]] = Field(default_factory=dict)
 
@@ -128,20 +129,35 @@ def read_manifest(folder: Path) -> Manifest:
         raise ConfigError(validation_problems(str(path), error)) from None
 
 
-def read_manifest_leniently(folder: Path) -> tuple[Manifest, list[Problem]]:
+Claims = Mapping[str, Mapping[str, str]] | None
+"""Table -> column -> kind as the manifest names them, right or wrong; None if it cannot be read, so may name any."""
+
+
+def read_manifest_leniently(folder: Path) -> tuple[Manifest, list[Problem], Claims]:
     """The manifest without the entries that are wrong, so that the tables can still be checked."""
     path = folder / MANIFEST
     if folder.is_dir() and not path.is_file():
-        return Manifest(name=folder.name), [Problem(str(folder), f"no {MANIFEST}", "a dataset has one", "add it")]
+        return Manifest(name=folder.name), [Problem(str(folder), f"no {MANIFEST}", "a dataset has one", "add it")], {}
     try:
         said = _said(path)
     except ConfigError as error:
-        return Manifest(name=folder.name), error.problems
+        return Manifest(name=folder.name, undated=True), error.problems, None
     try:
-        return Manifest.model_validate(said), []
+        return Manifest.model_validate(said), [], _claims(said)
     except ValidationError as error:
         kept = _without(said, [e["loc"] for e in error.errors()])
-        return Manifest.model_validate({"name": folder.name} | kept), validation_problems(str(path), error)
+        unsure = {"undated": True} if {"undated", "as_of"} & (said.keys() - kept.keys()) else {}
+        manifest = Manifest.model_validate({"name": folder.name} | kept | unsure)
+        return manifest, validation_problems(str(path), error), _claims(said)
+
+
+def _claims(said: Mapping[str, Any]) -> Claims:
+    tables = said.get("column")
+    return {
+        table: {name: str(d.get("kind", "")) if isinstance(d, dict) else "" for name, d in columns.items()}
+        for table, columns in (tables.items() if isinstance(tables, dict) else ())
+        if isinstance(columns, dict)
+    }
 
 
 def _said(path: Path) -> dict[str, Any]:
@@ -151,18 +167,25 @@ def _said(path: Path) -> dict[str, Any]:
         )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError([unreadable(path, error)]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([Problem(str(path), str(error), "must be TOML in UTF-8", "mend the file")]) from None
 
 
 def _without(said: dict[str, Any], places: Iterable[tuple[int | str, ...]]) -> dict[str, Any]:
-    """The declarations less the whole entry around each place: a table of `[column]`, one `[instrument]`, or a key."""
+    """The declarations less what each place belongs to: one column of `[column]`, one `[instrument]`, or a key."""
     out = {key: dict(value) if isinstance(value, dict) else value for key, value in said.items()}
     for place in places:
-        if len(place) > 1 and isinstance(out.get(str(place[0])), dict):
-            out[str(place[0])].pop(place[1], None)
+        top, inner = str(place[0]), place[1:3] if place[0] == "column" else place[1:2]
+        if not inner or not isinstance(out.get(top), dict):
+            out.pop(top, None)
+            continue
+        entries = out[top]
+        if len(inner) > 1 and isinstance(entries.get(inner[0]), dict):
+            entries[inner[0]] = {name: d for name, d in entries[inner[0]].items() if name != inner[1]}
         else:
-            out.pop(str(place[0]), None)
+            entries.pop(inner[0], None)
     return out
 
 

@@ -16,10 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator, model_validator
 
 from data.errors import ConfigError, NotFoundError, Problem
 from data.manifest import Manifest, validation_problems
+from data.reading import unreadable
 from data.tables import TABLES
 
 Scalar = bool | int | float | str
@@ -51,7 +52,7 @@ class ColumnSource(_Frozen):
     otherwise: Scalar | None = None
     separator: str = ""
     """The cell is a list with this separator; what follows is done to each element, and lists are joined by `|`."""
-    lower: bool = False
+    lower: StrictBool = False
     values: Mapping[str, str] = Field(default_factory=dict)
     """Old value -> new value; the empty text makes it unknown (takes it out of a list)."""
     unmapped: Literal["refuse", "keep", "unknown"] = "refuse"
@@ -117,7 +118,7 @@ class DropRows(_Frozen):
 
     column: str
     is_in: tuple[str, ...] = ()
-    is_empty: bool = False
+    is_empty: StrictBool = False
     reason: str = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -189,6 +190,8 @@ def read_mapping(path: Path) -> MappingFile:
         raise NotFoundError(f"{path}: no such file: a mapping is a TOML file -> name one")
     try:
         return MappingFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError([unreadable(path, error)]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([Problem(str(path), str(error), "must be TOML in UTF-8", "mend the file")]) from None
     except ValidationError as error:

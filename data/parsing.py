@@ -49,9 +49,10 @@ def cell_problems(
 ) -> list[Problem]:
     """One problem per bad cell, the first `SHOWN` by row, the rest as one count."""
     rows = np.flatnonzero(bad)
-    found = [Problem(f"{table} row {row + 1} {column}", _shown(values.iloc[row]), rule, step) for row in rows[:SHOWN]]
+    name = f" {column}" if column else ""
+    found = [Problem(f"{table} row {row + 1}{name}", _shown(values.iloc[row]), rule, step) for row in rows[:SHOWN]]
     if len(rows) > SHOWN:
-        found.append(Problem(f"{table} {column}", f"{len(rows) - SHOWN} more rows", rule, step))
+        found.append(Problem(f"{table}{name}", f"{len(rows) - SHOWN} more rows", rule, step))
     return found
 
 

@@ -1,6 +1,7 @@
 """`data check`: one test for each rule, each on a dataset with exactly that one fault."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -232,8 +233,6 @@ ONE_FAULT = {
 
 @pytest.mark.parametrize("fault", ONE_FAULT)
 def test_one_fault_is_reported_once_with_table_row_column_and_rule(tmp_path: Path, fault: str):
-    import re
-
     tables, expected = ONE_FAULT[fault]
     if "offers" not in tables and "episodes" in tables and "e1,c1" not in tables["episodes"]:
         tables = tables | {"offers": "episode_id,therapist_id", "measures": CLEAN["measures"].split("\n")[0]}
@@ -307,6 +306,105 @@ def test_everything_is_reported_in_one_pass(tmp_path: Path):
         "'t9'",
     ):
         assert part in wrong
+
+
+def test_an_unknown_table_is_listed_beside_other_faults_of_the_manifest(tmp_path: Path):
+    text = "typo = 1\n" + MANIFEST + '[column.patients.age]\nknown = "before"\n'
+    problems = found(dataset(tmp_path, text))
+    assert len(problems) == 3
+    for part in ("dataset.toml typo", "column.patients.age.meaning", "[column.patients]: patients: tables are"):
+        assert part in "\n".join(problems)
+
+
+def test_a_faulty_declaration_does_not_make_its_column_or_its_neighbours_unknown(tmp_path: Path):
+    text = MANIFEST + '[column.clients.noise]\nmeaning = "m"\n'
+    rows = "client_id,commute,noise\nc1,-1,3\nc2,,"
+    problems = found(dataset(tmp_path, text, clients=rows))
+    assert len(problems) == 2
+    assert "clients row 1 commute: -1.0: must be at least 0" in problems[1]
+
+
+@pytest.mark.parametrize("said", ['undated = "yes"', "undated = 1", 'synthetic = "true"'])
+def test_yes_and_no_in_the_manifest_are_true_and_false(tmp_path: Path, said: str):
+    problems = found(dataset(tmp_path, f"{said}\n{MANIFEST}"))
+    assert len(problems) == 1
+    assert f"dataset.toml {said.split()[0]}" in problems[0]
+
+
+def test_undated_data_whose_word_for_it_is_wrong_is_not_asked_for_days_as_well(tmp_path: Path):
+    text = MANIFEST.replace("as_of = 2024-06-30", 'undated = "yes"')
+    assert len(found(dataset(tmp_path, text, **with_row("episodes", "e3,c2,t1,,,,,")))) == 1
+
+
+def test_columns_that_an_unreadable_manifest_may_declare_are_not_called_unknown(tmp_path: Path):
+    problems = found(dataset(tmp_path, MANIFEST + "oops\n", measures=CLEAN["measures"].replace("own", "gad7")))
+    assert len(problems) == 1
+    assert "must be TOML" in problems[0]
+
+
+RAGGED = {
+    "a row with too many cells": ("c3,1800,care_only,sleep,5,6", r"clients row 3: '6 cells': .* the header: 5"),
+    "a row with too few cells": ("c3,1800,care_only", r"clients row 3: '3 cells': must have as many cells"),
+}
+
+
+@pytest.mark.parametrize("fault", RAGGED)
+def test_a_ragged_row_is_reported_and_the_others_are_still_checked(tmp_path: Path, fault: str):
+    row, expected = RAGGED[fault]
+    problems = found(dataset(tmp_path, **with_row("clients", f"{row}\n\nc4,1700,,,")))
+    assert len(problems) == 2
+    assert re.search(expected, problems[0])
+    assert "clients row 4 birth_year: 1700" in problems[1]
+
+
+def test_a_cell_that_is_not_utf8_is_reported_and_the_others_are_still_checked(tmp_path: Path):
+    dataset(tmp_path)
+    (tmp_path / "clients.csv").write_bytes(b"client_id,problems,birth_year\nc1,M\xfcde,1800\nc\xe9,,\nc2,,1700\n")
+    problems = found(tmp_path)
+    assert [p.split(": ")[:2] for p in problems] == [
+        ["clients row 1 problems", r"b'M\xfcde'"],
+        ["clients row 2 client_id", r"b'c\xe9'"],
+        ["clients row 1 birth_year", "1800"],
+        ["clients row 3 birth_year", "1700"],
+    ]
+
+
+def test_a_name_that_stands_twice_in_the_header_is_named(tmp_path: Path):
+    problems = found(dataset(tmp_path, clients="client_id,gender,gender\nc1,woman,man\nc2,man,man"))
+    assert len(problems) == 1
+    assert "clients header: column gender stands twice" in problems[0]
+
+
+@pytest.mark.parametrize(("separator", "shown"), [(";", ";"), ("\t", "tabs")])
+def test_another_separator_is_named(tmp_path: Path, separator: str, shown: str):
+    wrong = CLEAN["licences"].replace(",", separator)
+    problems = found(dataset(tmp_path, licences=wrong))
+    assert len(problems) == 1
+    assert f"licences.csv: looks separated by {shown}" in problems[0]
+
+
+def test_a_quote_that_is_never_closed_is_named_with_its_row(tmp_path: Path):
+    problems = found(dataset(tmp_path, licences=CLEAN["licences"] + '\nt2,"GB,full,,\nt2,US,full,,'))
+    assert len(problems) == 1
+    assert "the quote that opens in row 2 is never closed" in problems[0]
+
+
+@pytest.mark.parametrize("name", ["licences.csv", "licences.parquet"])
+def test_a_folder_in_place_of_a_file_is_one_problem(tmp_path: Path, name: str):
+    (dataset(tmp_path) / "licences.csv").unlink()
+    (tmp_path / name).mkdir()
+    problems = found(tmp_path)
+    assert len(problems) == 1
+    assert name in problems[0]
+
+
+@pytest.mark.parametrize("name", ["licences.csv", "dataset.toml"])
+def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path, name: str):
+    (dataset(tmp_path, measures=CLEAN["measures"].replace("own", "gad7")) / name).unlink()
+    (tmp_path / name).symlink_to("/proc/self/mem")  # may be opened, never read: for the superuser too
+    problems = found(tmp_path)
+    assert len(problems) == 1
+    assert f"{name}: cannot be read: input/output error" in problems[0]
 
 
 def test_undated_data_needs_no_days(tmp_path: Path):

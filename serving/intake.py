@@ -11,6 +11,7 @@ from data.instruments import INSTRUMENTS, TOTAL, Instrument
 from data.scoring import total
 from features.practice import TIMES
 from features.preferences import AGE_BANDS, STYLE_VALUES, widen
+from serving.contradictions import contradictions
 from serving.schemas import ClientFields, Measure, RecommendationRequest
 
 VALUES_OF: Mapping[str, Sequence[str]] = {
@@ -22,6 +23,9 @@ VALUES_OF: Mapping[str, Sequence[str]] = {
 
 LARGEST = 1e12
 """Numbers of declared columns lie below this, either side of zero."""
+
+OLDEST = 120
+"""Years; a birth year further back is a slip."""
 
 Positions = Mapping[str, Sequence[int]]
 
@@ -66,6 +70,8 @@ def unreadable(
             for i, wish in enumerate(request.preferences)
             if wish.value not in (known := VALUES_OF.get(wish.about, (wish.value,)))
         ),
+        *contradictions(request.measures, request.preferences, place),
+        *_birth_year(request.client, today),
         *_window(request),
     ]
 
@@ -145,6 +151,16 @@ def _shipped(instrument: Instrument, measure: Measure, place: str) -> list[Probl
     if not problems and measure.value != int(measure.value):
         problems = [Problem(f"{place}.value", "a fraction", "must be a whole number", "mend it")]
     return problems
+
+
+def _birth_year(client: ClientFields, today: dt.date) -> list[Problem]:
+    year = client.birth_year
+    if year is None or today.year - OLDEST <= year <= today.year:
+        return []
+    value, rule = (
+        ("later", "must not lie in the future") if year > today.year else ("early", f"over {OLDEST} years ago")
+    )
+    return [Problem("client.birth_year", value, rule, "mend the year")]
 
 
 def _range(value: float, low: float, high: float, place: str) -> list[Problem]:

@@ -93,12 +93,16 @@ def at_least(instrument: Instrument, item: int, total: float, others: dict[int, 
 
     `others` are the answers to other items of the same day; those not given count as the highest there is.
     """
-    most = sum(
-        _turned(instrument, number, others[number]) if number in others else instrument.item_high
-        for number in range(1, instrument.items + 1)
-        if number != item
-    )
-    return max(float(math.ceil(total - most)), instrument.item_low)
+    most, _ = most_and_least(instrument, {**others, item: instrument.item_low})
+    return max(float(math.ceil(total - most)) + instrument.item_low, instrument.item_low)
+
+
+def most_and_least(instrument: Instrument, answers: dict[int, float]) -> tuple[float, float]:
+    """The highest and the lowest total that these answers (item -> as answered) leave open."""
+    own = {number: value for number, value in answers.items() if 1 <= number <= instrument.items}
+    known = sum(_turned(instrument, number, value) for number, value in own.items())
+    missing = instrument.items - len(own)
+    return known + missing * instrument.item_high, known + missing * instrument.item_low
 
 
 def _said(measures: Sequence[Measure]) -> Iterator[Answered]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
@@ -44,6 +45,14 @@ SETTINGS = Settings(
     required_training={"ptsd": "ptsd", "ocd": "ocd", "eating_disorder": "eating_disorder"},
     time_zone="America/Los_Angeles",
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet() -> Iterator[None]:
+    """A server in a thread of this process would write its log into what a command prints meanwhile."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    yield
+    structlog.reset_defaults()
 
 
 @contextmanager

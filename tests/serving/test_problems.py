@@ -127,6 +127,21 @@ def test_a_body_of_more_than_a_megabyte_is_not_read(client: httpx.Client, said: 
     assert client.get("/healthz").status_code == 200
 
 
+@pytest.mark.parametrize("year", [2027, 1905])
+def test_a_birth_year_is_one_of_the_last_120_years(client: httpx.Client, body: dict[str, Any], year: int) -> None:
+    body["client"]["birth_year"] = year
+    assert set(refused(client, body)) == {"client.birth_year"}
+
+
+def test_true_is_no_number_and_a_number_is_no_day(client: httpx.Client, body: dict[str, Any]) -> None:
+    body["client"] |= {"birth_year": True, "prior_episodes": True, "motivation": False, "deprivation_decile": True}
+    scores = [{"instrument": "phq9", "item": 9, "value": True, "taken_on": 5}]
+    assert set(refused(client, {**body, "measures": scores, "k": True, "as_of": 0})) == {
+        "client.birth_year", "client.prior_episodes", "client.motivation", "client.deprivation_decile",
+        "measures[0].value", "measures[0].taken_on", "k", "as_of",
+    }  # fmt: skip
+
+
 def test_a_declared_column_is_taken_and_must_have_its_kind(client: httpx.Client, body: dict[str, Any]) -> None:
     body["client"]["height_cm"] = 170
     assert client.post("/v1/recommendations", json=body).status_code == 200

@@ -1,5 +1,7 @@
 """Brings foreign tables in by a mapping file; leaves a dataset without problems, or nothing."""
 
+import re
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,11 +34,13 @@ def import_dataset(
         raise NotFoundError(f"{source}: no such folder: the files to import are read from there -> name the folder")
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise DataError([Problem(str(out), "not empty", "a dataset is written into a new folder", "name another")])
+    _clear_leftovers(out)
     files, problems = _read(plan, source)
     problems += _misfits(plan, files)
+    dataset, report, found = _build(plan, files)
+    problems += found
     if problems:
         raise DataError(problems)
-    dataset, report = _build(plan, files)
     _write_if_clean(dataset, out, form)
     return {"dataset": str(out), **report}
 
@@ -51,6 +55,15 @@ def _write_if_clean(dataset: Dataset, out: Path, form: Literal["csv", "parquet"]
         if out.exists():
             out.rmdir()
         written.rename(out)
+
+
+def _clear_leftovers(out: Path) -> None:
+    """Removes the rooms that imports of the same target left when they were killed."""
+    room = re.compile(rf"\.{re.escape(out.name)}\.[a-z0-9_]{{8}}")  # as tempfile names them
+    for path in out.parent.iterdir() if out.parent.is_dir() else ():
+        own = room.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+        if own and {inner.name for inner in path.iterdir()} <= {out.name, f"{out.name}.part"}:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _read(plan: MappingFile, source: Path) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
@@ -135,25 +148,47 @@ def _unknown_targets(part: Part, place: str, known: tuple[str, ...]) -> list[Pro
     ]
 
 
-def _build(plan: MappingFile, files: Files) -> tuple[Dataset, dict[str, Any]]:
+def _build(plan: MappingFile, files: Files) -> tuple[Dataset, dict[str, Any], list[Problem]]:
+    """The dataset as far as the files allow, what became of the rows, and every cell that could not be made."""
     shell = Dataset(plan.dataset)
     frames: dict[str, pd.DataFrame] = {}
     problems: list[Problem] = []
     left_out: list[dict[str, Any]] = []
     for table in (name for name in TABLES if name in plan.table):
-        made = [_part(part, files, table) for part in plan.table[table]]
+        contract = shell.contract(table)
+        fitting = [part for part in plan.table[table] if _can_be_read(part, files)]
+        made = [_part(_fitting(part, files, contract.names), files, table) for part in fitting]
         problems += [problem for _, found, _ in made for problem in found]
         left_out += [line for _, _, lines in made for line in lines]
-        frames[table], found = parse(shell.contract(table), pd.concat([m[0] for m in made], ignore_index=True))
-        problems += [] if problems else found
-    if problems:
-        raise DataError(problems)
+        if made:
+            frames[table], found = parse(contract, pd.concat([m[0] for m in made], ignore_index=True))
+            wanted = {f"{table}.{target}" for part in plan.table[table] for target in part.columns}
+            problems += [p for p in found if p.where not in wanted]  # a wanted column that is not made is a misfit
     report = {
         "tables": {name: len(frame) for name, frame in frames.items()},
         "rows_left_out": left_out,
         "columns_left_out": [drop.model_dump(mode="json") for drop in plan.drop],
     }
-    return Dataset(plan.dataset, frames), report
+    return Dataset(plan.dataset, frames), report, problems
+
+
+def _can_be_read(part: Part, files: Files) -> bool:
+    """Whether the files have all that decides which rows the part gives."""
+    rows = _needed(part.model_copy(update={"columns": {}}))
+    named = {*part.files, *(join.file for join in part.join)}
+    return named <= files.keys() and not any(_lacks(files, file, column) for file, column in rows)
+
+
+def _fitting(part: Part, files: Files, known: tuple[str, ...]) -> Part:
+    """The part with the columns that the contract knows and the files can give; the others are misfits."""
+    columns = {
+        target: spec
+        for target, spec in part.columns.items()
+        if target in known
+        and not any(_lacks(files, *c) for c in _needed(part.model_copy(update={"columns": {target: spec}})))
+    }
+    once = part.deduplicate if part.deduplicate and set(part.deduplicate.by) <= columns.keys() else None
+    return part.model_copy(update={"columns": columns, "deduplicate": once})
 
 
 def _part(part: Part, files: Files, table: str) -> tuple[pd.DataFrame, list[Problem], list[dict[str, Any]]]:

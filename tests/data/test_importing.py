@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -255,6 +257,63 @@ def test_all_that_does_not_fit_the_files_is_said_at_once(tmp_path: Path):
         "dropped and used",
     ):
         assert part in said
+
+
+def test_misfits_and_cells_that_cannot_be_made_are_said_together(tmp_path: Path):
+    columns = 'gender = { from = "sex", values = { F = "woman" } }\nbirth_year = "born"\nage = "no"\n'
+    dated = EPISODES + 'started_on = { from = "day", date_format = "%d/%m/%Y" }\n'
+    drop = '[[drop]]\nfile = "people.csv"\ncolumns = ["nots"]\nreason = "r"\n'
+    people = "no,staff,sex,day,note,year\n1,t1,X,2024-01-31,hm,1990\n2,t1,F,31/01/2024,hm,1991,9\n"
+    said = refused(tmp_path, HEAD + columns + dated + drop, {"people.csv": people})
+    for part in (
+        "people.csv row 2: '7 cells': must have as many cells as the header: 6",
+        "'born': people.csv has no such column",
+        "age: no such column in the contract",
+        "drop: 'nots': people.csv has no such column",
+        "people.csv note: not mentioned",
+        "people.csv row 1: 'X' (1 rows): no new value is given for it (gender)",
+        "people.csv row 1: '2024-01-31' (1 rows): must be a day written %d/%m/%Y (started_on)",
+    ):
+        assert part in said
+    assert len(said.splitlines()) == 8  # and "year", not mentioned either
+
+
+def test_a_cell_of_the_wrong_kind_is_said_beside_a_value_without_a_new_one(tmp_path: Path):
+    columns = 'gender = { from = "sex", values = { F = "woman" } }\nbirth_year = "born"\n'
+    said = refused(tmp_path, HEAD + columns + EPISODES, {"people.csv": "no,staff,sex,born\n1,t1,X,1990\n2,t1,F,old\n"})
+    assert "'X' (1 rows): no new value" in said
+    assert "clients row 2 birth_year: 'old': must be a whole number" in said
+
+
+def test_a_required_column_that_the_mapping_forgets_is_said_beside_a_misspelt_one(tmp_path: Path):
+    said = refused(
+        tmp_path, HEAD.replace("client_id =", "gender =") + EPISODES + 'site = "st"\n', {"people.csv": PEOPLE}
+    )
+    assert "clients.client_id: no such column: is required" in said
+    assert "'st': people.csv has no such column" in said
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+import data.importing
+data.importing.check = lambda written: os._exit(9)
+data.importing.import_dataset(*map(Path, sys.argv[1:]), "csv")
+"""
+
+
+def test_what_a_killed_import_left_is_removed_by_the_next_and_nothing_else(tmp_path: Path):
+    mine = [tmp_path / ".out.mine0123", tmp_path / ".out.mine", tmp_path / ".out2.abcd1234"]
+    for folder in mine:
+        (folder / "notes").mkdir(parents=True)
+    (tmp_path / "people.csv").write_text(PEOPLE)
+    (tmp_path / "staff.csv").write_text(STAFF)
+    (tmp_path / "mapping.toml").write_text(HEAD + EPISODES)
+    where = [str(tmp_path / "mapping.toml"), str(tmp_path), str(tmp_path / "out")]
+    assert subprocess.run([sys.executable, "-c", KILLED, *where], cwd=ROOT).returncode == 9
+    assert len(list(tmp_path.glob(".out.*"))) == 3
+    import_dataset(*map(Path, where))
+    assert sorted(tmp_path.glob(".out*")) == sorted(mine)
 
 
 def test_what_breaks_the_contract_leaves_nothing_behind(tmp_path: Path):

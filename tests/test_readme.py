@@ -4,6 +4,8 @@ import importlib
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +62,17 @@ def test_the_demo_shown_in_the_readme_is_labelled_synthetic_and_ends_with_ranked
     shown = README[README.index("<!-- demo output -->") : README.index("<!-- end of demo output -->")]
     assert "A SYNTHETIC clinic" in shown
     assert len(re.findall(r"^[1-5] +t-\d+ ", shown, flags=re.M)) == 5
+
+
+@pytest.mark.prove
+def test_the_data_scientists_commands_lead_to_a_champion_that_passed_the_gate(tmp_path: Path) -> None:
+    for line in (
+        "data simulate var/clinic --episodes 10000 --therapists 150 --json",
+        "train var/clinic --json",
+        "models list --json",
+        "models promote 1 --who Lead --reason read --json",
+    ):
+        command = [sys.executable, "-c", "import therapist_fit; therapist_fit.main()", *line.split()]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["waived"] == []

@@ -45,7 +45,8 @@ def demo(
         say(f"    {line}")
     promoted = _run(home, say, "Promote the model, signed as `demo`", *_promote(trained["version"]))
     if promoted["waived"]:
-        say(f"    {len(promoted['waived'])} conditions of the gate are not met: waived for a demonstration, on record")
+        for line in _waived(promoted["waived"]):
+            say(f"    {line}")
     with _server(home, say) as address:
         answer = _ask(address, say)
     say("The server is stopped.")
@@ -120,6 +121,19 @@ def _learned(trained: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _waived(conditions: list[str]) -> list[str]:
+    """Each condition with what was found; what to do about it is left to the card."""
+    return [
+        f"{_counted(len(conditions))} of the gate not met: waived for a demonstration, on record",
+        *(f"  {condition.partition(' -> ')[0]}" for condition in conditions),
+        "  the model's card:  therapist-fit models show champion",
+    ]
+
+
+def _counted(count: int) -> str:
+    return "1 condition" if count == 1 else f"{count} conditions"
+
+
 @contextmanager
 def _server(home: Path, say: Callable[[str], None]) -> Iterator[str]:
     """The real server, in a process of its own on a free port; stopped at the end, its log beside the clinic."""
@@ -152,11 +166,19 @@ def _ask(address: str, say: Callable[[str], None]) -> dict[str, Any]:
     from serving.schemas import EXAMPLE_REQUEST
 
     request = {**EXAMPLE_REQUEST, "k": SHOWN}
-    say(f"\nAsk for one client:  POST {address}/v1/recommendations\n    {json.dumps(request)}")
+    say(f"\nAsk for one client:  POST {address}/v1/recommendations\n    {_shortened(request)}")
     answer = httpx.post(f"{address}/v1/recommendations", json=request, timeout=30, trust_env=False)
     if answer.status_code != 200:
         raise DemoError(f"the server answered {answer.status_code}: {answer.text}")
     return answer.json()  # type: ignore[no-any-return]
+
+
+def _shortened(request: dict[str, Any]) -> str:
+    """The request on one line: the first field of the client, and the lists by their names."""
+    first = dict(list(request["client"].items())[:1])
+    shown = {name: [...] if isinstance(value, list) else value for name, value in request.items()}
+    text = json.dumps({**shown, "client": {**first, "more": ...}}, default=lambda _: "...")
+    return text.replace('"more": "..."', "...").replace('["..."]', "[...]")
 
 
 def _shown(answer: dict[str, Any]) -> list[str]:
@@ -166,7 +188,7 @@ def _shown(answer: dict[str, Any]) -> list[str]:
 
 
 def _look_around(folder: Path) -> list[str]:
-    programs = Path(sys.executable).parent
+    programs = _programs(folder)
     return [
         "Look around (each runs until you stop it):",
         f"  MLflow, at http://127.0.0.1:5000:         cd {folder} && "
@@ -174,3 +196,11 @@ def _look_around(folder: Path) -> list[str]:
         f"  API docs, at http://127.0.0.1:8000/docs:  cd {folder} && "
         f"{programs / 'therapist-fit'} serve --settings settings.toml --data clinic",
     ]
+
+
+def _programs(folder: Path) -> Path:
+    """Where our programs are, as seen from the folder if both lie below the place where the demonstration runs."""
+    programs, here, home = Path(sys.executable).parent, Path.cwd(), folder.absolute()
+    if programs.is_relative_to(here) and home.is_relative_to(here):
+        return Path(os.path.relpath(programs, home))
+    return programs

@@ -65,6 +65,8 @@ class Question:
 
     request: RecommendationRequest
     day: dt.date
+    today: dt.date
+    """The day it would be judged on had it not named one."""
     client: Columns
     practice: Practice
     ask: Ask
@@ -72,14 +74,15 @@ class Question:
 
 def question(matcher: Matcher, request: RecommendationRequest, now: dt.datetime) -> Question:
     """The request as the rules and the model read it."""
-    day = request.as_of or matcher.today(now)
+    today = matcher.today(now)
+    day = request.as_of or today
     table, manifest = intake.client_table(request), matcher.bundle.manifest
     client = matcher.bundle.clients(table, 1, None if manifest.undated else day)
     zone = matcher.settings.zone
     moment = now if day == now.astimezone(zone).date() else intake.first_moment(day, zone)
     conflicts = matcher.directory.rows_of([one.therapist_id for one in request.exclude_therapists])
     ask = Ask(client, np.datetime64(day, "D"), _utc(moment), _window(request.window, matcher.settings), conflicts)
-    return Question(request, day, client, matcher.directory.practice_on(day), ask)
+    return Question(request, day, today, client, matcher.directory.practice_on(day), ask)
 
 
 def problems_of(

@@ -12,6 +12,7 @@ from features.eligibility import Judgement, judge
 from serving import reasons
 from serving.cautions import cautions, few_cases
 from serving.matcher import Matcher, Question
+from serving.notes import notes
 from serving.safety import Assessment
 from serving.schemas import (
     Counts,
@@ -61,18 +62,19 @@ def answer(
             status=assessment.status, asked=list(assessment.asked), task_id=task_id, words=assessment.words(settings)
         ),
         next_step=next_step,
+        notes=notes(matcher, asked),
     )
 
 
 def model_info(manifest: Manifest, version: str, meta: DirectoryMeta) -> ModelInfo:
     """Which model this is, and what a reader of its ranking should know."""
-    notes = [
+    known = [
         (not manifest.proven, "Not yet shown to do better than the next available therapist."),
         (manifest.synthetic, "Learned from synthetic data: for demonstration, not for people."),
         (manifest.undated, "Learned from undated data: not tested forward in time."),
         (not meta.rules, "The directory lists no hard rules: whether the client can really be seen was not checked."),
     ]
-    said = [words for applies, words in notes if applies]
+    said = [words for applies, words in known if applies]
     return ModelInfo(version=version, bundle_id=manifest.bundle_id, proven=manifest.proven, notes=said)
 
 

@@ -254,6 +254,7 @@ class RecommendationAnswer(_Answer):
     relaxations: list[Relaxation]
     safety: Safety
     next_step: NextStep | None
+    notes: list[str] = Field(description="what a reader should know about the day, the directory and the exclusions")
 
 
 class FieldProblem(_Answer):

@@ -15,7 +15,11 @@ def lines(answer: Mapping[str, Any]) -> list[str]:
     shown += [f"  excluded by {rule}: {count}" for rule, count in answer["excluded"].items()]
     if answer["rules_not_checked"]:
         shown.append(f"  not checked: {', '.join(answer['rules_not_checked'])}")
-    shown += [f"  {one['words']}" for one in answer["relaxations"]]
+    if answer["relaxations"]:
+        shown.append(
+            "Softer rules would bring (one therapist may be in several of these lines, and is excluded above):"
+        )
+        shown += [f"  {one['words']}" for one in answer["relaxations"]]
     shown += [f"Safety: {answer['safety']['words']}"]
     if answer["recommendations"]:
         shown += ["", _difference(answer), "", HEADER]
@@ -25,13 +29,17 @@ def lines(answer: Mapping[str, Any]) -> list[str]:
         shown += ["", answer["versus_soonest"]["words"]]
     if answer["next_step"]:
         shown += ["", "What happens next:", *(f"  {words}" for words in answer["next_step"].values())]
+    shown += ["", *answer["notes"]] if answer["notes"] else []
     model = answer["model"]
     return [*shown, "", f"Model {model['version']}, bundle {model['bundle_id']}.", *model["notes"]]
 
 
 def _difference(answer: Mapping[str, Any]) -> str:
     if answer["meaningful_difference"]:
-        return "The first is worth preferring; therapists of one tie group cannot be told apart well enough to matter."
+        return (
+            "The first group is worth preferring to the average of those who can see this client; "
+            "within a group, take whoever is free soonest."
+        )
     return "No difference between these therapists is sure enough to matter, so the soonest free time comes first."
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from data.errors import ConfigError
-from serving.demo import MARK, _fresh
+from serving.demo import MARK, _fresh, _look_around, _shortened, _waived
+from serving.schemas import EXAMPLE_REQUEST
 
 SMALL = ("--episodes", "800", "--therapists", "30")
 
@@ -39,3 +40,27 @@ def test_it_clears_what_an_earlier_demonstration_left(tmp_path: Path) -> None:
     home = _fresh(tmp_path / "demo")
     (home / "clinic").mkdir()
     assert sorted(path.name for path in _fresh(tmp_path / "demo").iterdir()) == [MARK, "settings.toml"]
+
+
+def test_it_shows_the_request_on_one_short_line() -> None:
+    assert _shortened({**EXAMPLE_REQUEST, "k": 5}) == (
+        '{"client": {"client_id": "c-1042", ...}, "preferences": [...], "measures": [...], "k": 5}'
+    )
+
+
+def test_it_names_every_condition_that_was_waived_and_where_to_look() -> None:
+    conditions = ["head alliance: rank validity: lower 95 % bound -0.03: must be above -0.02 -> bring more data"]
+    count, named, card = _waived(conditions)
+    assert count.startswith("1 condition")
+    assert named.strip() == "head alliance: rank validity: lower 95 % bound -0.03: must be above -0.02"
+    assert "therapist-fit models show" in card
+
+
+def test_it_names_programs_as_seen_from_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
+    said = "\n".join(_look_around(Path("var/demo")))
+    assert "cd var/demo && ../../.venv/bin/mlflow ui" in said
+    assert str(tmp_path) not in said
+    monkeypatch.setattr(sys, "executable", "/opt/fit/bin/python")
+    assert "/opt/fit/bin/therapist-fit serve" in "\n".join(_look_around(Path("var/demo")))

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from typing import Any
 
 import httpx
@@ -34,6 +35,7 @@ def test_an_answer_has_every_field_and_nothing_else(client: httpx.Client, body: 
     assert set(answer) == {
         "recommendation_id", "model", "as_of", "counts", "meaningful_difference", "recommendations",
         "versus_soonest", "excluded", "rules_not_checked", "relaxations", "safety", "next_step",
+        "notes",
     }  # fmt: skip
     assert set(answer["model"]) == {"version", "bundle_id", "proven", "notes"}
     assert set(answer["recommendations"][0]) == {
@@ -114,6 +116,31 @@ def test_an_excluded_therapist_is_counted_as_a_conflict_and_never_shown(
     assert answer["excluded"]["conflict"] == 1
     assert answer["rules_not_checked"] == []
     assert first not in [one["therapist_id"] for one in answer["recommendations"]]
+
+
+def test_excluded_therapists_who_are_not_listed_are_named(client: httpx.Client, body: dict[str, Any]) -> None:
+    listed = ask(client, body)["recommendations"][0]["therapist_id"]
+    excluded = [{"therapist_id": name} for name in (listed, *(f"t-not-listed-{i}" for i in range(7)))]
+    (note,) = ask(client, {**body, "exclude_therapists": excluded})["notes"]
+    assert "t-not-listed-0" in note
+    assert "and 2 more" in note
+    assert listed not in note
+
+
+def test_an_answer_for_the_past_says_what_it_may_hold(client: httpx.Client, body: dict[str, Any]) -> None:
+    assert ask(client, body)["notes"] == []
+    past, learned = ask(client, {**body, "as_of": "2026-09-01"})["notes"]
+    assert past.startswith("Judged on 2026-09-01, a day of the past")
+    assert learned == (
+        "The model learned from data up to 2026-09-30: what was learned after 2026-09-01 may be in this answer."
+    )
+
+
+def test_a_directory_whose_times_have_all_passed_says_so(client: httpx.Client, body: dict[str, Any]) -> None:
+    answer = ask(client, {**body, "as_of": "2027-06-01"})
+    assert answer["counts"]["eligible"] == 0
+    (note,) = answer["notes"]
+    assert re.fullmatch(r"The directory has no free time after 2026-1\d-\d\d: load newer slots\.", note)
 
 
 def test_nobody_eligible_is_an_answer_that_says_what_happens_next(client: httpx.Client, body: dict[str, Any]) -> None:

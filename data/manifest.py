@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from data.errors import ConfigError, NotFoundError, Problem
 from data.instruments import INSTRUMENTS, Instrument, declared
@@ -189,17 +190,49 @@ def _without(said: dict[str, Any], places: Iterable[tuple[int | str, ...]]) -> d
     return out
 
 
+_RULES: Mapping[str, tuple[str, str]] = {
+    "missing": ("is required", "add it"),
+    "extra_forbidden": ("no such key", "take it out, or spell it as documented"),
+    "bool": ("must be true or false, without quotes", "write true or false"),
+    "int": ("must be a whole number, without quotes", "mend the value"),
+    "float": ("must be a number, without quotes", "mend the value"),
+    "string_type": ("must be text", "put it in quotes"),
+    "string_too_short": ("must be at least {min_length} long", "say what belongs here"),
+    "too_short": ("must be at least {min_length} long", "name what belongs here"),
+    "literal_error": ("must be {expected}", "take one of them"),
+    "greater_than_equal": ("must be greater than or equal to {ge}", "mend the value"),
+    "greater_than": ("must be greater than {gt}", "mend the value"),
+    "less_than_equal": ("must be less than or equal to {le}", "mend the value"),
+    "less_than": ("must be less than {lt}", "mend the value"),
+    "date": ("must be a day", "write YYYY-MM-DD, without quotes"),
+    "tuple": ("must be a list", "put it in [ ]"),
+    "model": ("must be a table", "give its keys, as documented"),
+    "dict": ("must be a table", "give its keys, as documented"),
+    "mapping": ("must be a table", "give its keys, as documented"),
+}
+"""How a type of pydantic's findings begins -> the rule and the next step; the first that fits holds."""
+
+
 def validation_problems(where: str, error: ValidationError) -> list[Problem]:
     """pydantic's findings in the words of this project, one per place."""
     return [
-        Problem(
-            f"{where} {'.'.join(map(str, e['loc']))}",
-            repr(e["input"]) if not isinstance(e["input"], dict) else "the table",
-            e["msg"],
-            "take the key out, or spell it as documented" if e["type"] == "extra_forbidden" else "",
-        )
-        for e in error.errors()
+        Problem(f"{where} {'.'.join(map(str, e['loc']))}".rstrip(), _given(e), *_rule(e))
+        for e in error.errors(include_url=False)
     ]
+
+
+def _given(found: ErrorDetails) -> str:
+    if found["type"] == "missing":
+        return "not given"
+    return "the table" if isinstance(found["input"], dict) else repr(found["input"])
+
+
+def _rule(found: ErrorDetails) -> tuple[str, str]:
+    for start, (rule, step) in _RULES.items():
+        if found["type"].startswith(start):
+            return rule.format_map(found.get("ctx", {})), step
+    said = found["msg"].removeprefix("Value error, ")
+    return said.replace("Input should be", "must be"), "mend it, as documented"
 
 
 def manifest_toml(manifest: Manifest) -> str:

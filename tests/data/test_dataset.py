@@ -6,8 +6,18 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from data.dataset import Dataset, Manifest, manifest_toml, read, read_leniently, read_manifest, write
+from data.dataset import (
+    Dataset,
+    Manifest,
+    manifest_toml,
+    read,
+    read_leniently,
+    read_manifest,
+    validation_problems,
+    write,
+)
 from data.errors import ConfigError, DataError, NotFoundError
 
 TABLES = {
@@ -117,6 +127,57 @@ def test_a_number_too_large_to_be_whole_is_no_whole_number(tmp_path: Path):
 def test_a_typing_error_in_the_manifest_is_refused_by_name(tmp_path: Path):
     with pytest.raises(ConfigError, match="undatd"):
         read_manifest(folder(tmp_path, 'name = "x"\nundatd = true\n'))
+
+
+def test_what_is_wrong_in_the_manifest_is_said_with_value_rule_and_next_step(tmp_path: Path):
+    text = """
+    as_of = "soon"
+    undated = "yes"
+    notes = 3
+    colour = "red"
+    rules = ["horoscope"]
+    instrument = { own = { low = "x", high = 1, direction = "up", meaning = "m", items = 1.5 }, other = 3 }
+    """
+    with pytest.raises(ConfigError) as raised:
+        read_manifest(folder(tmp_path, text))
+    said = [str(problem).split("dataset.toml ")[1] for problem in raised.value.problems]
+    assert said[0] == "name: not given: is required -> add it"
+    assert said[1] == "as_of: 'soon': must be a day -> write YYYY-MM-DD, without quotes"
+    assert said[2] == "notes: 3: must be text -> put it in quotes"
+    assert said[3].startswith("rules.0: 'horoscope': must be 'conflict', 'licence'")
+    assert said[4] == "undated: 'yes': must be true or false, without quotes -> write true or false"
+    assert said[5] == "instrument.own.low: 'x': must be a number, without quotes -> mend the value"
+    assert said[6] == "instrument.own.direction: 'up': must be 'higher' or 'lower' -> take one of them"
+    assert said[7] == "instrument.own.items: 1.5: must be a whole number, without quotes -> mend the value"
+    assert said[8] == "instrument.other: 3: must be a table -> give its keys, as documented"
+    assert said[9] == "colour: 'red': no such key -> take it out, or spell it as documented"
+
+
+def test_limits_and_own_rules_are_said_in_plain_words():
+    class Limits(BaseModel):
+        a: int = Field(1, ge=2)
+        b: float = Field(1, lt=0.5)
+        c: tuple[str, ...] = Field((), min_length=1)
+
+        @field_validator("b")
+        @classmethod
+        def _own(cls, value: float) -> float:
+            raise ValueError(f"must suit us, unlike {value}")
+
+    with pytest.raises(ValidationError) as raised:
+        Limits.model_validate({"a": 1, "b": 0.7, "c": []})
+    said = [str(problem) for problem in validation_problems("limits", raised.value)]
+    assert said == [
+        "limits a: 1: must be greater than or equal to 2 -> mend the value",
+        "limits b: 0.7: must be less than 0.5 -> mend the value",
+        "limits c: []: must be at least 1 long -> name what belongs here",
+    ]
+    with pytest.raises(ValidationError) as raised:
+        Limits.model_validate({"b": 0.1})
+    assert (
+        str(validation_problems("limits", raised.value)[0])
+        == "limits b: 0.1: must suit us, unlike 0.1 -> mend it, as documented"
+    )
 
 
 def test_a_shipped_instrument_cannot_be_redefined_but_its_licence_can_be_named(tmp_path: Path):

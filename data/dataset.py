@@ -21,6 +21,7 @@ from data.manifest import (
     read_manifest,
     read_manifest_leniently,
     validation_problems,
+    with_unread,
 )
 from data.parsing import empty, parse
 from data.reading import read_raw, unreadable
@@ -113,6 +114,8 @@ def read_leniently(folder: Path | str) -> tuple[Dataset, list[Problem]]:
                 problems += found
             except DataError as error:
                 problems += error.problems
+    if claims is None and "instrument" in frames.get("measures", ()):
+        manifest = with_unread(manifest, frames["measures"]["instrument"].dropna().unique())
     return Dataset(manifest, frames), problems
 
 

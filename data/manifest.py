@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -149,7 +150,17 @@ def read_manifest_leniently(folder: Path) -> tuple[Manifest, list[Problem], Clai
         kept = _without(said, [e["loc"] for e in error.errors()])
         unsure = {"undated": True} if {"undated", "as_of"} & (said.keys() - kept.keys()) else {}
         manifest = Manifest.model_validate({"name": folder.name} | kept | unsure)
+        named = said.get("instrument")
+        manifest = with_unread(manifest, named if isinstance(named, dict) else ())
         return manifest, validation_problems(str(path), error), _claims(said)
+
+
+def with_unread(manifest: Manifest, names: Iterable[str]) -> Manifest:
+    """The manifest with instruments whose declaration cannot be read: nothing is known that a value could break."""
+    anything = InstrumentDeclaration(
+        low=-math.inf, high=math.inf, direction="lower", meaning="unread", items=999, licence_held_by="unread"
+    )
+    return manifest.model_copy(update={"instrument": dict.fromkeys(names, anything) | dict(manifest.instrument)})
 
 
 def _claims(said: Mapping[str, Any]) -> Claims:

@@ -324,6 +324,15 @@ def test_a_faulty_declaration_does_not_make_its_column_or_its_neighbours_unknown
     assert "clients row 1 commute: -1.0: must be at least 0" in problems[1]
 
 
+def test_a_faulty_declaration_does_not_make_its_instrument_unknown(tmp_path: Path):
+    problems = found(
+        dataset(tmp_path, MANIFEST.replace('"lower"', '"down"'), **with_row("measures", "e1,1,phq9,0,,,99"))
+    )
+    assert len(problems) == 2
+    assert "instrument.own.direction" in problems[0]
+    assert "phq9 item 0 must be from 0 to 27" in problems[1]
+
+
 @pytest.mark.parametrize("said", ['undated = "yes"', "undated = 1", 'synthetic = "true"'])
 def test_yes_and_no_in_the_manifest_are_true_and_false(tmp_path: Path, said: str):
     problems = found(dataset(tmp_path, f"{said}\n{MANIFEST}"))
@@ -336,8 +345,9 @@ def test_undated_data_whose_word_for_it_is_wrong_is_not_asked_for_days_as_well(t
     assert len(found(dataset(tmp_path, text, **with_row("episodes", "e3,c2,t1,,,,,")))) == 1
 
 
-def test_columns_that_an_unreadable_manifest_may_declare_are_not_called_unknown(tmp_path: Path):
-    problems = found(dataset(tmp_path, MANIFEST + "oops\n", measures=CLEAN["measures"].replace("own", "gad7")))
+def test_what_an_unreadable_manifest_may_declare_is_not_called_unknown(tmp_path: Path):
+    licensed = with_row("measures", "e1,1,ors,0,,,30")
+    problems = found(dataset(tmp_path, MANIFEST + "oops\n", **licensed))
     assert len(problems) == 1
     assert "must be TOML" in problems[0]
 
@@ -400,7 +410,7 @@ def test_a_folder_in_place_of_a_file_is_one_problem(tmp_path: Path, name: str):
 
 @pytest.mark.parametrize("name", ["licences.csv", "dataset.toml"])
 def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path, name: str):
-    (dataset(tmp_path, measures=CLEAN["measures"].replace("own", "gad7")) / name).unlink()
+    (dataset(tmp_path) / name).unlink()
     (tmp_path / name).symlink_to("/proc/self/mem")  # may be opened, never read: for the superuser too
     problems = found(tmp_path)
     assert len(problems) == 1

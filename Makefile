@@ -64,6 +64,7 @@ prove: .venv/dev.stamp
 	$(BIN)/therapist-fit experiment counsel_chat
 	$(BIN)/therapist-fit experiment schizophrenia_trials
 	$(BIN)/therapist-fit experiment nhanes_phq9
+	$(BIN)/therapist-fit experiment obd_small
 
 clean:
 	rm -rf .venv var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

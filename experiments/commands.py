@@ -89,3 +89,14 @@ def nhanes_phq9(data: _DATA = REAL_DATA, as_json: _JSON = False) -> None:
     from experiments.nhanes_phq9 import run, table
 
     _show(run(data), table, as_json)
+
+
+@app.command("obd_small")
+def obd_small(data: _DATA = REAL_DATA, as_json: _JSON = False) -> None:
+    """Do the off-policy estimators give a published figure? Real data, true propensities.
+
+    Example: therapist-fit experiment obd_small --json
+    """
+    from experiments.obd_small import run, table
+
+    _show(run(data), table, as_json)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import counsel_chat, schizophrenia_trials
+from experiments import counsel_chat, obd_small, schizophrenia_trials
 from experiments.counsel_chat import correct, interval, therapist_average, unequal_pairs
 
 
@@ -64,3 +64,14 @@ def test_an_interval_over_questions_brackets_the_mean() -> None:
     low, high = interval(difference, np.arange(200) // 2)
     assert low < difference.mean() < high
     assert interval(np.ones(10), np.arange(10)) == (1.0, 1.0)
+
+
+def test_off_policy_values_are_the_published_ones_and_the_thin_direction_is_warned_of(real_data: Path) -> None:
+    found = obd_small.run(real_data)
+    assert found["relative_value"] == pytest.approx(1.198126, abs=1e-6)
+    forward, reverse = found["random_to_bts"], found["bts_to_random"]
+    assert (forward["ips"], forward["snips"]) == pytest.approx((0.004553, 0.004776), abs=1e-6)
+    assert (reverse["ips"], reverse["snips"]) == pytest.approx((0.00236, 0.002334), abs=1e-6)
+    assert (round(forward["ess"]), round(reverse["ess"])) == (1640, 340)
+    assert forward["warning"] == ""
+    assert "340 of its 10000 rows" in reverse["warning"]

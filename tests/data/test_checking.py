@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from data.checking import check
 from data.commands import app
-from data.errors import NotFoundError
+from data.errors import DataError, NotFoundError
 from data.schemas import schema
 from data.tables import CLIENTS, TABLES
 
@@ -443,6 +443,11 @@ def test_many_cells_with_one_fault_are_counted(tmp_path: Path):
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path):
     with pytest.raises(NotFoundError):
         check(tmp_path / "nowhere")
+
+
+def test_a_folder_that_cannot_be_read_is_one_problem(tmp_path: Path):
+    with pytest.raises(DataError, match="cannot be read: file name too long"):
+        check(tmp_path / ("x" * 300))
 
 
 def test_an_empty_folder_lacks_its_manifest_and_required_tables(tmp_path: Path):

@@ -12,7 +12,7 @@ from data.scoring import total
 from features.practice import TIMES
 from features.preferences import AGE_BANDS, STYLE_VALUES, widen
 from serving.contradictions import contradictions
-from serving.schemas import ClientFields, Measure, RecommendationRequest
+from serving.schemas import HALF_CHARACTER, ClientFields, Measure, RecommendationRequest
 
 VALUES_OF: Mapping[str, Sequence[str]] = {
     "age_band": tuple(AGE_BANDS),
@@ -115,9 +115,13 @@ def _fits(value: Any, kind: str) -> bool:
         return is_number and (kind == "number" or value == int(value))
     if kind == "boolean":
         return isinstance(value, bool)
-    if kind in ("codes", "tags"):
-        return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
-    return isinstance(value, str)
+    if kind in ("codes", "tags") and isinstance(value, list):
+        return all(_is_text(one) for one in value)
+    return _is_text(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and HALF_CHARACTER.search(value) is None
 
 
 def _measure(measure: Measure, place: str, ranges: Mapping[str, tuple[float, float]], today: dt.date) -> list[Problem]:

@@ -24,9 +24,13 @@ from serving.settings import NextStep
 MOST_RECOMMENDED = 100
 
 
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""JSON can spell one half of a pair (`"\\ud800"`), which no text can be written with."""
+
+
 def _matches(pattern: str, rule: str) -> AfterValidator:
     def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
+        if not re.fullmatch(pattern, value) or HALF_CHARACTER.search(value):
             raise ValueError(rule)
         return value
 

@@ -116,6 +116,13 @@ def test_depth_inside_a_field_is_a_problem_of_that_field(
         assert set(refused(client, {**body, "client": {**body["client"], name: deep}})) == {f"client.{name}"}
 
 
+def test_half_a_character_is_refused_wherever_it_stands(client: httpx.Client, body: dict[str, Any]) -> None:
+    half = chr(0xD800)
+    wish = {"about": "orientation", "value": half, "strength": "prefer"}
+    sent = {**body, "client": {**body["client"], "payer": half}, "preferences": [wish]}
+    assert set(refused(client, sent)) == {"client.payer", "preferences[0].value"}
+
+
 @pytest.mark.parametrize("said", [True, False])
 def test_a_body_of_more_than_a_megabyte_is_not_read(client: httpx.Client, said: bool) -> None:
     pieces = (b" " * 100_000 for _ in range(30))

@@ -340,6 +340,7 @@ def past(draw: st.DrawFn) -> Tables:
         for session, item, on in {(s, item): (s, item, on) for s, item, on in draw(marks)}.values()
     ]
     spans = [draw(st.tuples(maybe, DATES, maybe, maybe)) for _ in range(count)]
+    spans = [(referred and min(referred, matched), matched, *rest) for referred, matched, *rest in spans]
     cells = draw(st.lists(st.sampled_from(["anxiety", "sleep|anxiety", None]), min_size=3, max_size=3))
     return {
         "therapists": {

@@ -12,7 +12,8 @@ from data.scoring import total
 from features.practice import TIMES
 from features.preferences import AGE_BANDS, STYLE_VALUES, widen
 from serving.contradictions import contradictions
-from serving.schemas import HALF_CHARACTER, ClientFields, Measure, RecommendationRequest
+from serving.schemas import ClientFields, Measure, RecommendationRequest
+from serving.values import HALF_CHARACTER
 
 VALUES_OF: Mapping[str, Sequence[str]] = {
     "age_band": tuple(AGE_BANDS),

@@ -140,9 +140,9 @@ def _is_expired(one: Answered, settings: SafetySettings, today: dt.date) -> bool
 
 
 def _when(answers: Sequence[Answered]) -> str:
-    days = [f"on {day}" for day in sorted({one.day for one in answers if one.day is not None})]
-    undated = ["on a day that was not given"] if any(one.day is None for one in answers) else []
-    return " and ".join([*days, *undated])
+    days = " and ".join(f"on {day}" for day in sorted({one.day for one in answers if one.day is not None}))
+    undated = "(no day was given)" if any(one.day is None for one in answers) else ""
+    return " ".join(part for part in (days, undated) if part)
 
 
 def _by_total(answers: Sequence[Answered]) -> str:

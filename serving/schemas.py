@@ -1,84 +1,16 @@
 """What the service is asked and what it answers, as values that refuse what they do not know."""
 
 import datetime as dt
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-)
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from data.manifest import Rule
-from data.tables import CODE_PATTERN, ID_PATTERN, TAG_PATTERN
 from serving.settings import NextStep
+from serving.values import Code, Codes, Day, DayOrTime, Id, Item, Number, Share, Tag, Tags, Year
 
 MOST_RECOMMENDED = 100
-
-
-HALF_CHARACTER = re.compile("[\ud800-\udfff]")
-"""JSON can spell one half of a pair (`"\\ud800"`), which no text can be written with."""
-
-
-def _matches(pattern: str, rule: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value) or HALF_CHARACTER.search(value):
-            raise ValueError(rule)
-        return value
-
-    return AfterValidator(check)
-
-
-def _as_list(value: Any) -> Any:
-    """A list may also come as tables hold it, joined by `|`."""
-    return [part for part in value.split("|") if part] if isinstance(value, str) else value
-
-
-def _as_item(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _no_truth_value(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")
-    return value
-
-
-def _as_day(value: Any) -> Any:
-    """A number is no day, though it could be read as seconds since 1970."""
-    if isinstance(value, dt.date) or (isinstance(value, str) and _STARTS_AS_DAY.match(value)):
-        return value
-    raise ValueError("must be a day such as 2026-10-05")
-
-
-def _day_or_time(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    """One finding for the field, not one for each of the two forms it may have."""
-    try:
-        return handler(_as_day(value))
-    except (ValidationError, ValueError):
-        raise ValueError("must be a day such as 2026-10-05, or a time with its offset") from None
-
-
-_STARTS_AS_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_Number = BeforeValidator(_no_truth_value)
-Day = Annotated[dt.date, BeforeValidator(_as_day)]
-DayOrTime = Annotated[dt.date | AwareDatetime, WrapValidator(_day_or_time)]
-Id = Annotated[str, _matches(ID_PATTERN, "must be a pseudonym: letters, digits and . _ : - with at least one digit")]
-Code = Annotated[str, _matches(CODE_PATTERN, "must be a code of a-z, 0-9, _ . -")]
-Tag = Annotated[str, _matches(TAG_PATTERN, "must be 1 to 64 characters on one line, without |")]
-Codes = Annotated[list[Code], BeforeValidator(_as_list)]
-Tags = Annotated[list[Tag], BeforeValidator(_as_list)]
-Item = Annotated[Code, BeforeValidator(_as_item)]
-Share = Annotated[float, Field(ge=0, le=1), _Number]
-Year = Annotated[int, Field(ge=1900, le=2100), _Number]
 
 
 class _Request(BaseModel):
@@ -101,12 +33,12 @@ class ClientFields(BaseModel):
     modalities: Codes | None = Field(None, description="how the client can attend")
     problems: Codes | None = Field(None, description="what the client seeks help with, main problem first")
     care_level: Code | None = None
-    prior_episodes: Annotated[int, Field(ge=0, le=100), _Number] | None = None
+    prior_episodes: Annotated[int, Field(ge=0, le=100), Number] | None = None
     expectancy: Share | None = None
     motivation: Share | None = None
     social_support: Share | None = None
     employment: Code | None = None
-    deprivation_decile: Annotated[int, Field(ge=1, le=10), _Number] | None = None
+    deprivation_decile: Annotated[int, Field(ge=1, le=10), Number] | None = None
     long_term_condition: bool | None = None
     disability: bool | None = None
     sexual_orientation: Code | None = None
@@ -132,7 +64,7 @@ class Measure(_Request):
 
     instrument: Code
     item: Item = "0"
-    value: Annotated[float, Field(allow_inf_nan=False), _Number]
+    value: Annotated[float, Field(allow_inf_nan=False), Number]
     taken_on: Day | None = None
 
 
@@ -160,7 +92,7 @@ class RecommendationRequest(_Request):
     measures: list[Measure] = Field(default_factory=list, max_length=500)
     window: Window | None = None
     exclude_therapists: list[Exclusion] = Field(default_factory=list, max_length=1000)
-    k: Annotated[int, _Number] = Field(10, ge=1, le=MOST_RECOMMENDED, description="how many therapists to return")
+    k: Annotated[int, Number] = Field(10, ge=1, le=MOST_RECOMMENDED, description="how many therapists to return")
     as_of: Day | None = Field(None, description="the day to judge on; today if left out")
 
 

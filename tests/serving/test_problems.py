@@ -120,7 +120,9 @@ def test_half_a_character_is_refused_wherever_it_stands(client: httpx.Client, bo
     half = chr(0xD800)
     wish = {"about": "orientation", "value": half, "strength": "prefer"}
     sent = {**body, "client": {**body["client"], "payer": half}, "preferences": [wish]}
-    assert set(refused(client, sent)) == {"client.payer", "preferences[0].value"}
+    response = client.post("/v1/recommendations", content=json.dumps(sent), headers={"content-type": JSON})
+    assert response.status_code == 422
+    assert {one["field"] for one in response.json()["problems"]} == {"client.payer", "preferences[0].value"}
 
 
 @pytest.mark.parametrize("said", [True, False])

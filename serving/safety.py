@@ -73,11 +73,11 @@ def risk_items() -> tuple[str, ...]:
 def assess(measures: Sequence[Measure], settings: SafetySettings, today: dt.date) -> Assessment:
     """From the highest answer to each question among those that still stand on that day.
 
-    An answer without a day stands. What was reported stands for `LONGEST_HOLD` days whatever the settings say: only
-    an answer of nothing is forgotten sooner, so that no setting lets a reported thought go.
+    An answer without a day stands. An answer of nothing is forgotten after `answers_hold_days`. What was reported
+    stands for `LONGEST_HOLD` days, and then until the question is answered again: time alone lets no thought go.
     """
     found = [*_said(measures), *_proven(measures)]
-    expired = tuple(one for one in found if _is_expired(one, settings, today))
+    expired = tuple(one for one in found if _is_expired(one, found, settings, today))
     standing = [one for one in found if one not in expired]
     asked = tuple(name for name in risk_items() if any(one.source == name for one in standing))
     raised = tuple(one for one in standing if one.value >= 1)
@@ -134,9 +134,13 @@ def _turned(instrument: Instrument, item: int, value: float) -> float:
     return instrument.item_low + instrument.item_high - value if item in instrument.reversed_items else value
 
 
-def _is_expired(one: Answered, settings: SafetySettings, today: dt.date) -> bool:
-    longest = LONGEST_HOLD if one.value >= 1 else settings.answers_hold_days
-    return one.day is not None and (today - one.day).days > longest
+def _is_expired(one: Answered, found: Sequence[Answered], settings: SafetySettings, today: dt.date) -> bool:
+    if one.day is None:
+        return False
+    if one.value < 1:
+        return (today - one.day).days > settings.answers_hold_days
+    again = any(other.question == one.question and other.day is not None and other.day > one.day for other in found)
+    return again and (today - one.day).days > LONGEST_HOLD
 
 
 def _when(answers: Sequence[Answered]) -> str:

@@ -12,7 +12,7 @@ from data.dataset import validation_problems
 from data.errors import ConfigError, NotFoundError, Problem
 
 LONGEST_HOLD = 30
-"""Days after which an answer about self-harm says nothing about today."""
+"""Days after which an answer of nothing about self-harm says nothing about today."""
 
 _Text = Annotated[str, Field(min_length=3, max_length=500)]
 

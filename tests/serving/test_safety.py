@@ -117,11 +117,19 @@ def test_a_total_never_proves_more_than_was_answered(instrument: Instrument, dat
 # -- the day of an answer --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [0, 1, 3])
-def test_an_answer_older_than_thirty_days_is_no_answer(value: int) -> None:
-    assert assessed(measure("phq9", 9, value, days_ago=30)).status != "not_asked"
-    old = assessed(measure("phq9", 9, value, days_ago=31))
+def test_an_answer_of_nothing_older_than_thirty_days_is_no_answer() -> None:
+    assert assessed(measure("phq9", 9, 0, days_ago=30)).status == "nothing_reported"
+    old = assessed(measure("phq9", 9, 0, days_ago=31))
     assert (old.status, old.asked, old.raised_by) == ("not_asked", (), ())
+
+
+@pytest.mark.parametrize(("value", "status"), [(1, "flagged"), (3, "held")])
+def test_a_thought_once_reported_stands_until_the_question_is_answered_again(value: int, status: str) -> None:
+    long_ago = measure("phq9", 9, value, days_ago=400)
+    assert assessed(long_ago).status == status
+    assert assessed(long_ago, measure("phq9", 9, 0, days_ago=2)).status == "nothing_reported"
+    lately = measure("phq9", 9, value, days_ago=20)
+    assert assessed(lately, measure("phq9", 9, 0, days_ago=2)).status == status
 
 
 def test_a_shorter_time_forgets_only_answers_of_nothing() -> None:
@@ -130,17 +138,16 @@ def test_a_shorter_time_forgets_only_answers_of_nothing() -> None:
     assert assessed(measure("phq9", 9, 2, days_ago=8), settings=strict).status == "held"
 
 
-def test_an_old_total_proves_nothing_about_today() -> None:
-    assert assessed(measure("phq9", 0, 27, days_ago=31)).status == "not_asked"
+def test_an_old_total_that_proves_a_thought_stands_as_the_thought_does() -> None:
+    assert assessed(measure("phq9", 0, 27, days_ago=31)).status == "held"
 
 
 def test_the_words_name_the_day_or_say_that_none_was_given(told: Settings) -> None:
     for value in (0, 1, 2):
         assert "reported on 2026-09-29" in assessed(measure("phq9", 9, value, days_ago=2)).words(told)
         assert "reported (no day was given)" in assessed(measure("phq9", 9, value)).words(told)
-        old = assessed(measure("phq9", 9, value, days_ago=40)).words(told)
-        assert "2026-08-22" in old
-        assert "Please ask" in old
+        assert "2026-08-22" in assessed(measure("phq9", 9, value, days_ago=40)).words(told)
+    assert "Please ask" in assessed(measure("phq9", 9, 0, days_ago=40)).words(told)
 
 
 def test_the_words_of_a_flag_name_who_acts_and_within_how_many_hours(told: Settings) -> None:

@@ -1,6 +1,7 @@
 """The database keeps what was true: schema, append-only tables, times with their offset."""
 
 import datetime as dt
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -35,6 +36,21 @@ def test_migrations_make_exactly_the_tables_that_the_code_uses(url: str) -> None
 
 def test_every_row_of_every_table_belongs_to_a_tenant() -> None:
     assert all(table.c.tenant.primary_key for table in METADATA.tables.values())
+
+
+def test_a_new_file_that_another_program_is_writing_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "new.db"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE theirs (a)")
+    later = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+    later.start()
+    engine = connect(f"sqlite:///{file}")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    engine.dispose()
+    later.join()
+    other.close()
 
 
 def test_two_programs_that_migrate_at_once_take_turns(url: str) -> None:

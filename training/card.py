@@ -69,7 +69,7 @@ def _row(name: str, source: str, rows: int, weight: float, evaluation: Mapping[s
     if "r2" not in tested:
         return f"| {name} | {source} | {rows} | {weight} | not tested | | | | |"
     cells = " | ".join(_figure(tested[key]) for key in FIGURES)
-    return f"| {name} | {source} | {rows} | {weight} | {tested['r2']['model']:.3f} | {cells} |"
+    return f"| {name} | {source} | {rows} | {weight} | {_figure(tested['r2']['model'])} | {cells} |"
 
 
 def _gain(evaluation: Mapping[str, Any]) -> Iterator[str]:

@@ -111,7 +111,7 @@ def words(summary: dict[str, Any]) -> str:
     for name, head in evaluation.get("heads", {}).items():
         if "r2" in head:
             lines.append(
-                f"{name}: R2 {head['r2']['model']:.3f}, over patient-only {_figure(head['r2_over_patient_only'])}"
+                f"{name}: R2 {_figure(head['r2']['model'])}, over patient-only {_figure(head['r2_over_patient_only'])}"
             )
     gains = evaluation.get("utility", {}).get("over_next_available")
     if gains:

@@ -72,6 +72,14 @@ def r2(y: Floats, predicted: Floats, weight: Floats) -> float:
     return float(1 - (weight * (y - predicted) ** 2).sum() / (weight * (y - mean) ** 2).sum())
 
 
+def r2_figure(y: Floats, predicted: Floats, weight: Floats, resamples: Resamples) -> Figure:
+    """R2 with its interval; in every resample the variance is that about the resample's own mean."""
+    error = weight * (y - predicted) ** 2
+    sums = resamples.sums(np.column_stack([error, weight, weight * y, weight * y**2]))
+    total = sums[:, 3] - sums[:, 2] ** 2 / np.maximum(sums[:, 1], 1e-12)
+    return resamples.figure(r2(y, predicted, weight), 1 - sums[:, 0] / np.maximum(total, 1e-12))
+
+
 def r2_difference(y: Floats, better: Floats, than: Floats, weight: Floats, resamples: Resamples) -> Figure:
     """R2 of one prediction less that of another, on the same rows."""
     mean = np.average(y, weights=weight)

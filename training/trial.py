@@ -18,8 +18,8 @@ from training.evaluate import (
     Resamples,
     difference,
     policy_gain,
-    r2,
     r2_difference,
+    r2_figure,
     rank_validity,
 )
 from training.head import Head
@@ -169,7 +169,7 @@ class _Table:
         weights = weight[self.offered.rows]
         return {
             "rows": len(rows),
-            "r2": {name: r2(y, predicted, w) for name, predicted in said.items()},
+            "r2": {name: r2_figure(y, predicted, w, resamples).as_json() for name, predicted in said.items()},
             **figures,
             "rank_validity": rank_validity(response, score_of, self.offered, weights, beside).as_json(),
             "policy": policy_gain(response, score_of, self.offered, weights, beside).as_json(),

@@ -13,6 +13,7 @@ from training.evaluate import (
     policy_gain,
     r2,
     r2_difference,
+    r2_figure,
     rank_validity,
     slope,
 )
@@ -158,3 +159,16 @@ def test_clients_without_a_result_count_for_the_claim_and_not_for_what_came_true
 def test_figures_become_plain_numbers():
     found = r2_difference(np.arange(4.0), np.arange(4.0), np.zeros(4), np.ones(4), resamples([0, 1, 0, 1]))
     assert as_json({"r2": found})["r2"].keys() == {"value", "low", "high"}
+
+
+def test_an_r2_has_an_interval_that_narrows_with_the_rows() -> None:
+    rng = np.random.default_rng(0)
+    widths = []
+    for rows in (200, 3200):
+        signal = rng.normal(size=rows)
+        y = signal + rng.normal(size=rows)
+        figure = r2_figure(y, signal, np.ones(rows), Resamples.of(np.arange(rows) % 40, 400, 0))
+        assert figure.low < 0.5 < figure.high
+        assert figure.value == pytest.approx(r2(y, signal, np.ones(rows)))
+        widths.append(figure.high - figure.low)
+    assert widths[1] < widths[0] / 2

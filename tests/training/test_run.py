@@ -74,6 +74,7 @@ def test_every_head_is_evaluated_forward_in_time_beside_its_baselines(trained: T
     assert set(found["heads"]) == {head.name for head in DEFAULT_HEADS}
     for head in found["heads"].values():
         assert set(head["r2"]) == {"model", "therapist_only", "therapist_mean", "patient_only"}
+        assert all(figure["low"] <= figure["value"] <= figure["high"] for figure in head["r2"].values())
         for key in ("r2_over_patient_only", "r2_over_therapist_mean", "rank_validity"):
             assert head[key]["low"] <= head[key]["value"] <= head[key]["high"]
     gains = found["utility"]["over_next_available"]

@@ -58,6 +58,26 @@ def literature(
     _show({**result, "picture": str(picture)}, table, as_json)
 
 
+@app.command("ranking_quality")
+def ranking_quality(
+    episodes: Annotated[int, typer.Option(help="Episodes of each clinic.", min=1000)] = 10_000,
+    therapists: Annotated[int, typer.Option(help="Therapists of each clinic.", min=30)] = 150,
+    seeds: Annotated[int, typer.Option(help="Clinics of each arm.", min=2)] = 20,
+    quick: Annotated[bool, typer.Option("--quick", help="Five clinics of each arm.")] = False,
+    as_json: _JSON = False,
+) -> None:
+    """Does the ranking send clients to therapists with whom they do better? Synthetic clinics, known truth.
+
+    Example: therapist-fit experiment ranking_quality --quick
+    """
+    from experiments.ranking_quality import ARMS, run, table
+
+    clinics = 5 if quick else seeds
+    with _bar("clinics", clinics * len(ARMS)) as advance:
+        result = run(episodes, therapists, clinics, ARMS, advance)
+    _show(result, table, as_json)
+
+
 @app.command("counsel_chat")
 def counsel_chat(data: _DATA = REAL_DATA, as_json: _JSON = False) -> None:
     """Whose answers do readers find more helpful? Real data, whole questions held out.

@@ -272,7 +272,7 @@ OQ45 = Instrument(
     low=0,
     high=180,
     direction="lower",
-    source="Lambert et al. 1996; change 14 (oqmeasures.com, seen); cut-off between 63 and 64 as in DESIGN, recalled: "
+    source="Lambert et al. 1996; change 14 (oqmeasures.com, seen); cut-off between 63 and 64, recalled: "
     "some summaries count 63 itself; Dutch norms give 56 and 18 (Timman 2017)",
     items=45,
     totals_only=True,

@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from data.manifest import RULES
+
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = ROOT / "experiments"
 COMMAND = [sys.executable, "-c", "import therapist_fit; therapist_fit.main()"]
@@ -81,7 +83,9 @@ def test_a_real_set_is_imported_checked_trained_on_and_ranked_over_http(source: 
         == answer["counts"]["eligible"]
         == {"counsel_chat": 307, "schizophrenia_trials": 198}[name]
     )
-    assert {"licence", "payer", "capacity", "slot"} <= set(answer["rules_not_checked"])
+    assert answer["rules_not_checked"] == list(RULES)
+    assert answer["versus_soonest"] is None
+    assert answer["safety"]["status"] == "not_asked"
     assert any("undated" in note for note in answer["model"]["notes"])
     assert any("no hard rules" in note for note in answer["model"]["notes"])
     assert all(one["reasons"] for one in answer["recommendations"])

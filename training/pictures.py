@@ -19,13 +19,15 @@ def draw(trained: Trained, folder: Path) -> list[Path]:
     if "heads" in evaluation:
         pictures["evaluation"] = _evaluation(evaluation)
     paths = []
-    for name, canvas in pictures.items():
+    label = "SYNTHETIC: " if trained.bundle.manifest.synthetic else ""
+    for name, (canvas, finding) in pictures.items():
+        canvas.suptitle(label + finding, wrap=True, fontsize=11)
         paths.append(folder / f"{name}.png")
         canvas.savefig(paths[-1], dpi=120)
     return paths
 
 
-def _caterpillar(trained: Trained) -> Canvas:
+def _caterpillar(trained: Trained) -> tuple[Canvas, str]:
     """Shrunken therapist effects of the first head with a weight, each with its 80 % interval; nobody is named."""
     name, learned = next((n, one) for n, one in trained.learned.items() if one.head.info.weight > 0)
     solution, sd = learned.head.solution, learned.head.info.sd
@@ -45,13 +47,12 @@ def _caterpillar(trained: Trained) -> Canvas:
         markersize=4,
     )
     axes.axhline(0, color="black", linewidth=0.8)
-    axes.set_title(f"{name}: {apart} of {len(order)} therapists differ from the average beyond their 80 % interval")
     axes.set_xlabel("therapists, in order of the estimate (not named)")
     axes.set_ylabel("therapist effect (SD)")
-    return canvas
+    return canvas, f"{name}: {apart} of {len(order)} therapists differ from the average beyond their 80 % interval"
 
 
-def _evaluation(evaluation: Mapping[str, Any]) -> Canvas:
+def _evaluation(evaluation: Mapping[str, Any]) -> tuple[Canvas, str]:
     """Differences to the baselines with 95 % intervals, head by head."""
     rows = [
         (f"{name}: {words}", head[key])
@@ -65,7 +66,7 @@ def _evaluation(evaluation: Mapping[str, Any]) -> Canvas:
         )
     ]
     better = sum(figure["low"] > 0 for _, figure in rows)
-    canvas = Canvas(figsize=(8, 1.2 + 0.32 * len(rows)), layout="constrained")
+    canvas = Canvas(figsize=(9, 1.2 + 0.32 * len(rows)), layout="constrained")
     axes = canvas.subplots()
     place = np.arange(len(rows))[::-1]
     value = np.array([figure["value"] for _, figure in rows])
@@ -74,5 +75,5 @@ def _evaluation(evaluation: Mapping[str, Any]) -> Canvas:
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(place, [words for words, _ in rows])
     when = "forward in time" if evaluation["forward"] else "on clients held out (no dates)"
-    axes.set_title(f"{better} of {len(rows)} comparisons are above 0 beyond doubt, tested {when}")
-    return canvas
+    axes.set_xlabel("difference of R2, or outcome SD from last to first rank (95 % interval)", loc="right")
+    return canvas, f"{better} of {len(rows)} comparisons lie above 0 with their whole interval, tested {when}"

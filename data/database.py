@@ -22,7 +22,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 
-from data.errors import NotReadyError
+from data.errors import ConfigError, NotReadyError, Problem
 
 URL_VARIABLE = "THERAPIST_FIT_DATABASE_URL"
 DEFAULT_URL = "sqlite:///var/therapist-fit.db"
@@ -31,6 +31,7 @@ TENANT = "default"
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 5
+_CONNECT_SECONDS = 10
 _LOCK = 7_423_518_846
 
 
@@ -138,10 +139,18 @@ def database_url(url: str | None = None) -> str:
 
 
 def connect(url: str | None = None) -> sa.Engine:
-    """An engine for the URL (see `database_url`); nothing is read or written yet."""
+    """An engine for the URL (see `database_url`); nothing is read or written yet.
+
+    Raises ConfigError for a database that is neither SQLite nor PostgreSQL.
+    """
     parsed = sa.make_url(database_url(url))
-    if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    if parsed.drivername.split("+")[0] not in ("sqlite", "postgresql", "postgres"):
+        rule = "only SQLite and PostgreSQL are known"
+        raise ConfigError([Problem("database URL", f"{parsed.drivername}://", rule, "start it with postgresql://")])
+    if not parsed.drivername.startswith("sqlite"):
+        reachable = {"connect_timeout": _CONNECT_SECONDS}
+        url_of_driver = parsed.set(drivername="postgresql+psycopg")
+        return sa.create_engine(url_of_driver, pool_pre_ping=True, connect_args=reachable)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS})

@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 
 from data.database import DECISIONS, METADATA, connect, database_url, migrate, new_id, open_database, require_schema
 from data.decisions import Decision, append_decision, history
-from data.errors import NotReadyError
+from data.errors import ConfigError, NotReadyError
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 
@@ -139,3 +139,13 @@ def test_the_environment_names_the_database_unless_a_url_is_given(monkeypatch: p
     monkeypatch.setenv("THERAPIST_FIT_DATABASE_URL", "postgresql://db/one")
     assert database_url() == "postgresql://db/one"
     assert database_url("sqlite:///other.db") == "sqlite:///other.db"
+
+
+def test_a_database_of_another_kind_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="mysql://: only SQLite and PostgreSQL"):
+        connect("mysql://localhost/x")
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_every_spelling_of_postgresql_takes_the_one_driver(scheme: str) -> None:
+    assert connect(f"{scheme}://user@localhost/x").url.drivername == "postgresql+psycopg"

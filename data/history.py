@@ -54,6 +54,10 @@ class History:
             raise ValueError("a dated history has no state without a day -> give the day")
         return Snapshot(self, np.datetime64(day, "D"))
 
+    def latest(self) -> "Snapshot":
+        """Everything known on the last day that the dataset covers."""
+        return self.as_of(None if self.manifest.undated else self.manifest.as_of)
+
     def as_of_each(self, days: Days) -> "Knowledge":
         """What was known on `days[i]` for the i-th row of each question asked (NaT, and undated data: everything)."""
         asked = np.asarray(days, dtype=_DAY)

@@ -17,7 +17,7 @@ from features.policy import Policy
 from training.choosing import choose, settle
 from training.config import FitConfig, TrainConfig
 from training.learn import learn_head
-from training.material import gather, main_problems, severity_ranges
+from training.material import gather
 from training.scoring import score
 from training.split import folds
 from training.targets import Target, learnable, target
@@ -71,12 +71,8 @@ class Bench:
         train = self.episodes[~test].reset_index(drop=True)
         material = gather(self.history, train, choose(config, self.dataset, Policy.read()), config)
         goal = _rows(self.goal, ~test)
-        problems = main_problems(self.history, train)
         held_out = self.episodes[test].reset_index(drop=True)
-        seen = score(
-            self.history, held_out, material.features, material.design, severity_ranges(config, self.history), problems
-        )
-        place = {name: i for i, name in enumerate(material.therapist_ids)}
+        seen = score(self.history, held_out, material)
         predicted, prognosis = {}, None
         for name, parts in variants.items():
             learned = learn_head(config.heads[0], material, goal, config, parts, prognosis)
@@ -84,8 +80,7 @@ class Bench:
                 raise ValueError(f"fold cannot be learned: {learned}")
             prognosis = learned.first
             landmark = _rows(self.goal, test).landmark.reindex(columns=list(learned.head.info.landmark))
-            expected = seen.prognosis(learned.head, landmark.to_numpy(dtype=np.float64))
-            predicted[name] = expected + seen.fit(learned.head, place)
+            predicted[name] = seen.expected(learned.head, material.place, landmark.to_numpy(dtype=np.float64))
         return predicted
 
 

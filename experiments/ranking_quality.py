@@ -29,7 +29,7 @@ from training.choosing import choose
 from training.config import HeadConfig, TrainConfig
 from training.head import PairPosterior, used_effects
 from training.learn import Learned, Material, learn_head
-from training.material import gather, main_problems, severity_ranges
+from training.material import gather
 from training.ranking import Weighing, rank
 from training.scoring import Scored, score
 from training.targets import intake_sds, learnable, target
@@ -117,8 +117,7 @@ def measure(plan: Plan) -> dict[str, float]:
     trial = prepare(*simulate(plan), plan.seed)
     true = _true(trial)
     sd = trial.learned.head.info.sd
-    place = {name: i for i, name in enumerate(trial.material.therapist_ids)}
-    model = trial.shaped(trial.pairs.fit(trial.learned.head, place))
+    model = trial.shaped(trial.pairs.fit(trial.learned.head, trial.material.place))
     scores = {"ceiling": _ceiling(trial), "model": model, "one_model": _one_model(trial, plan.seed)}
     found = {}
     for name, said in scores.items():
@@ -147,8 +146,7 @@ def prepare(dataset: Dataset, truth: Truth, seed: int) -> Trial:
     clients = later.iloc[np.sort(rng.permutation(len(later))[: len(staff) * PLACES])]
     everyone = clients.iloc[np.repeat(np.arange(len(clients)), len(staff))]
     everyone = everyone.assign(therapist_id=np.tile(staff, len(clients))).reset_index(drop=True)
-    problems, ranges = main_problems(history, known), severity_ranges(config, history)
-    pairs = score(history, everyone, material.features, material.design, ranges, problems)
+    pairs = score(history, everyone, material)
     luck = rng.random((len(clients), len(staff)))
     eligible = luck <= np.sort(luck, axis=1)[:, [min(ELIGIBLE, len(staff)) - 1]]
     of_truth = pd.Index(truth.episode_ids).get_indexer(clients["episode_id"]).astype(np.int64)
@@ -180,12 +178,9 @@ def abstained(trial: Trial) -> float:
     """Share of clients for whom no difference is declared meaningful."""
     head, design = trial.learned.head, trial.material.design
     weighing = Weighing(("outcome",), np.ones(1), np.array([head.info.sd]), np.eye(1))
-    place = {name: i for i, name in enumerate(trial.material.therapist_ids)}
     ids = trial.pairs.therapist_id
-    position = np.array([place[name] for name in ids], dtype=np.int64)
-    ranking = np.column_stack(
-        [design.therapist(trial.pairs.blocks["therapist"]), design.pair(trial.pairs.blocks["pair"])]
-    )
+    position = np.array([trial.material.place[name] for name in ids], dtype=np.int64)
+    ranking = design.ranking_part(trial.pairs.blocks)
     effects = trial.pairs.effects[:, used_effects(design, head.info.parts)]
     said = []
     for client in range(min(JUDGED, len(trial.clients))):

@@ -84,14 +84,15 @@ class FeatureSet:
 
     def build(self, clients: Columns, therapists: Columns, pairs: Pairs) -> Floats:
         """Columns of each pair, (pairs, columns), NaN where unknown; a pair alone gets what it gets among others."""
-        return np.concatenate(
-            [
-                self.build_rows("client", clients)[pairs.client],
-                self.build_rows("therapist", therapists)[pairs.therapist],
-                self.build_pairs(clients, therapists, pairs),
-            ],
-            axis=1,
-        )
+        return np.concatenate(list(self.blocks(clients, therapists, pairs).values()), axis=1)
+
+    def blocks(self, clients: Columns, therapists: Columns, pairs: Pairs) -> dict[str, Floats]:
+        """The columns of `build` by part, each of shape (pairs, columns_of(part))."""
+        return {
+            "client": self.build_rows("client", clients)[pairs.client],
+            "therapist": self.build_rows("therapist", therapists)[pairs.therapist],
+            "pair": self.build_pairs(clients, therapists, pairs),
+        }
 
     def build_rows(self, part: str, rows: Columns) -> Floats:
         """The part of `build` that depends on clients alone, or on therapists alone, shape (rows, columns_of(part))."""

@@ -14,8 +14,8 @@ from data.history import History, Snapshot
 from training.choosing import Chosen
 from training.config import HeadConfig, TrainConfig
 from training.evaluate import Resamples, r2_difference
-from training.learn import Learned, Material, learn_head, observation_weights, sigmoid
-from training.material import gather, main_problems, severity_ranges
+from training.learn import Learned, Material, learn_head, observation_weights
+from training.material import gather
 from training.scoring import Scored, score
 from training.targets import Target, target
 
@@ -46,8 +46,8 @@ def beside(
     """
     snapshot, earlier = known
     material = gather(history, earlier, champion.chosen, champion.config)
-    now = history.as_of(None if history.manifest.undated else history.manifest.as_of)
-    theirs, ours = _seen(history, champion.config, material, test), _seen(history, config, model[0], test)
+    now = history.latest()
+    theirs, ours = score(history, test, material), score(history, test, model[0])
     found = {}
     for head in champion.config.heads:
         if head.name not in model[1] or not _same(head, champion.config, config):
@@ -56,8 +56,8 @@ def beside(
         learned = learn_head(head, material, goal, champion.config, champion.config.fit)
         outcome = target(head, now, test, config.outcome, sds)
         if not isinstance(learned, str) and outcome.known.sum() > 1:
-            said = _predicted(ours, model[0], model[1][head.name], outcome)
-            beside_it = _predicted(theirs, material, learned, outcome)
+            said = ours.expected(model[1][head.name].head, model[0].place)[outcome.known]
+            beside_it = theirs.expected(learned.head, material.place)[outcome.known]
             found[head.name] = _difference(outcome, said, beside_it, ours, test, config)
     weighted = {head.name for head in champion.config.heads if head.weight > 0}
     missing = sorted(weighted - set(found))
@@ -70,17 +70,6 @@ def _same(head: HeadConfig, theirs: TrainConfig, config: TrainConfig) -> bool:
         return False
     mine = next(one for one in config.heads if one.name == head.name)
     return (mine.source, mine.kind, mine.direction, mine.landmark) == (head.source, head.kind, head.direction, None)
-
-
-def _seen(history: History, config: TrainConfig, material: Material, test: pd.DataFrame) -> Scored:
-    problems, ranges = main_problems(history, material.episodes), severity_ranges(config, history)
-    return score(history, test, material.features, material.design, ranges, problems)
-
-
-def _predicted(seen: Scored, material: Material, learned: Learned, goal: Target) -> Floats:
-    place = {name: i for i, name in enumerate(material.therapist_ids)}
-    link = seen.prognosis(learned.head) + seen.fit(learned.head, place)
-    return (sigmoid(link) if learned.head.info.kind == "binary" else link)[goal.known]
 
 
 def _difference(

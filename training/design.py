@@ -97,6 +97,10 @@ class Design:
         """Intercept, prognosis and client columns, shape (rows, ranking.start)."""
         return np.column_stack([np.ones(len(prognosis)), prognosis, self.client(block)])
 
+    def ranking_part(self, blocks: Mapping[str, Floats]) -> Floats:
+        """Therapist and pair columns, from feature columns by part, shape (rows, columns that rank)."""
+        return np.column_stack([self.therapist(blocks["therapist"]), self.pair(blocks["pair"])])
+
     def effect_columns(self, clients: Columns) -> Floats:
         """Z of each client row: 1, severity, and 1 for the main problem, shape (rows, effects)."""
         severity = (clients.number("severity") - self.severity_mean) / self.severity_sd

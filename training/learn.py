@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from data.errors import ConfigError, Problem
 from features.build import FeatureSet
 from features.columns import Columns
+from features.rows import Ranges
 from training import prognosis
 from training.config import FitConfig, HeadConfig, TrainConfig
 from training.design import Design, Scaler
@@ -44,6 +46,9 @@ class Material:
     therapist: Ints
     """Position of the episode's therapist among `therapist_ids`."""
     therapist_ids: tuple[str, ...]
+    severity_of: Ranges
+    problems: tuple[str, ...]
+    """Main problems whose past cases are counted for each therapist."""
     fold: Ints
     expected: frozenset[str]
     """Ranking columns of which the field expects a better or a worse result, as the policy says."""
@@ -51,7 +56,12 @@ class Material:
     @property
     def ranking(self) -> Floats:
         """Border columns that rank, of each row's own pair."""
-        return np.column_stack([self.design.therapist(self.blocks["therapist"]), self.design.pair(self.blocks["pair"])])
+        return self.design.ranking_part(self.blocks)
+
+    @cached_property
+    def place(self) -> dict[str, int]:
+        """Position of each therapist among `therapist_ids`."""
+        return {name: i for i, name in enumerate(self.therapist_ids)}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from data.history import History
 from features.build import FEWEST_ROWS, FeatureSet
-from features.columns import Columns, Floats, Pairs
+from features.columns import Columns, Pairs
 from features.rows import Ranges, from_history, known_codes
 from training.choosing import Chosen
 from training.config import TrainConfig
@@ -33,9 +33,10 @@ def main_problems(history: History, episodes: pd.DataFrame) -> tuple[str, ...]:
 def gather(history: History, episodes: pd.DataFrame, chosen: Chosen, config: TrainConfig) -> Material:
     """Feature rows of the episodes, the columns they make, and the design that standardises them."""
     problems = main_problems(history, episodes)
-    clients, therapists = from_history(history, episodes, severity_ranges(config, history), problems)
+    severity_of = severity_ranges(config, history)
+    clients, therapists = from_history(history, episodes, severity_of, problems)
     features = FeatureSet.learn(clients, therapists, chosen.names, chosen.declared)
-    blocks = build_blocks(features, clients, therapists)
+    blocks = features.blocks(clients, therapists, Pairs.each(clients.size))
     design = learn_design(features, clients, blocks, config.fit.slope, problems)
     codes, ids = episodes["therapist_id"].factorize(sort=True)
     return Material(
@@ -47,18 +48,11 @@ def gather(history: History, episodes: pd.DataFrame, chosen: Chosen, config: Tra
         effects=design.effect_columns(clients),
         therapist=codes.astype(np.int64),
         therapist_ids=tuple(map(str, ids)),
+        severity_of=severity_of,
+        problems=problems,
         fold=folds(episodes["client_id"], config.prognosis.folds, config.seed),
         expected=frozenset(c for c, name in features.feature_of.items() if chosen.policy.rule(name).expected in "+-"),
     )
-
-
-def build_blocks(features: FeatureSet, clients: Columns, therapists: Columns) -> dict[str, Floats]:
-    """Feature columns of row i of one table with row i of the other, by part."""
-    return {
-        "client": features.build_rows("client", clients),
-        "therapist": features.build_rows("therapist", therapists),
-        "pair": features.build_pairs(clients, therapists, Pairs.each(clients.size)),
-    }
 
 
 def made_up_rows(table: pd.DataFrame, columns: Sequence[str], count: int, seed: int) -> dict[str, list[object]]:

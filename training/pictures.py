@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
+from training.ranking import Z80
 from training.run import Trained
 
 INK, SOFT = "#1f4e5f", "#9db4ab"
@@ -34,13 +35,13 @@ def _caterpillar(trained: Trained) -> tuple[Canvas, str]:
     effects = solution.effects()[:, 0] / sd if solution.prior.size else np.zeros(0)
     spread = np.sqrt(solution.within[:, 0, 0]) / sd if solution.prior.size else np.zeros(0)
     order = np.argsort(effects)
-    apart = int((np.abs(effects) > 1.2816 * spread).sum())
+    apart = int((np.abs(effects) > Z80 * spread).sum())
     canvas = Canvas(figsize=(8, 4.5), layout="constrained")
     axes = canvas.subplots()
     axes.errorbar(
         np.arange(len(order)),
         effects[order],
-        yerr=1.2816 * spread[order],
+        yerr=Z80 * spread[order],
         fmt=".",
         color=INK,
         ecolor=SOFT,

@@ -25,7 +25,7 @@ from training.champion import Champion, beside
 from training.choosing import Chosen, choose, settle
 from training.config import TrainConfig
 from training.learn import Learned, Material, learn_head
-from training.material import gather, made_up_rows, main_problems, severity_ranges
+from training.material import gather, made_up_rows
 from training.split import Blocks, blocks
 from training.storage import save
 from training.targets import intake_sds, learnable, target
@@ -78,8 +78,7 @@ def _train(
     policy, config = Policy.read(), settle(config, dataset)
     chosen = choose(config, dataset, policy)
     history = History(for_learning(dataset))
-    day = None if history.manifest.undated else history.manifest.as_of
-    snapshot = history.as_of(day)
+    snapshot = history.latest()
     say("reading what was known when")
     episodes = learnable(snapshot, config.split.wait_weeks)
     _enough(episodes, dataset, config)
@@ -104,8 +103,8 @@ def _train(
         raise DataError(reasons or [Problem("heads", "none", "at least one must have a weight", "add one")])
     say("writing the bundle")
     flags = _flags(history, episodes, flagged)
-    manifest = _manifest(dataset, config, policy, history, sds, learned, left_out, evaluation, flags)
-    records = _records(history, material, main_problems(history, episodes))
+    manifest = _manifest(dataset, config, policy, material, sds, learned, left_out, evaluation, flags)
+    records = _records(history, material)
     bundle = Bundle(manifest, material.features, material.design, {n: one.head for n, one in learned.items()}, records)
     written = save(bundle, folder, _golden(dataset, history, material, config))
     return Trained(written, bundle, learned, material)
@@ -120,7 +119,7 @@ def evaluate_only(dataset: Dataset, config: TrainConfig, say: Say = lambda _: No
         config = settle(config, dataset)
         chosen = choose(config, dataset, Policy.read())
         history = History(for_learning(dataset))
-        snapshot = history.as_of(None if history.manifest.undated else history.manifest.as_of)
+        snapshot = history.latest()
         episodes = learnable(snapshot, config.split.wait_weeks)
         _enough(episodes, dataset, config)
         parts = blocks(episodes, config.split, config.seed)
@@ -168,7 +167,7 @@ def _manifest(
     dataset: Dataset,
     config: TrainConfig,
     policy: Policy,
-    history: History,
+    material: Material,
     sds: dict[str, float],
     learned: dict[str, Learned],
     left_out: dict[str, str],
@@ -188,7 +187,7 @@ def _manifest(
         rules=said.rules,
         config=config.model_dump(mode="json"),
         policy_hash=policy.hash(),
-        severity_of=dict(severity_ranges(config, history)),
+        severity_of=dict(material.severity_of),
         intake_sds=sds,
         correlation=_correlation(list(learned.values())),
         left_out=left_out,
@@ -240,12 +239,12 @@ def _correlation(learned: list[Learned]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(map(float, row)) for row in positive * scale[:, None] * scale)
 
 
-def _records(history: History, material: Material, problems: tuple[str, ...]) -> Records:
+def _records(history: History, material: Material) -> Records:
     """Track counts at the end of the history: the day after `as_of`, so that its own matches count."""
     ids = pd.Series(material.therapist_ids, dtype="str")
     as_of = np.datetime64("NaT" if history.manifest.undated else history.manifest.as_of, "D")
     days = np.full(len(ids), as_of + np.timedelta64(1, "D"))
-    counts = track_counts(history.as_of_each(days), ids, problems)
+    counts = track_counts(history.as_of_each(days), ids, material.problems)
     ago = counts.pop("days_since_last_case")
     last = np.where(np.isnan(ago), np.datetime64("NaT"), days - np.nan_to_num(ago).astype("timedelta64[D]"))
     kept = {name: values for name, values in counts.items() if name == "cases" or name.startswith(CASES_WITH)}

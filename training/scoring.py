@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from data.history import History
-from features.build import FeatureSet
 from features.columns import Floats, Pairs
-from features.rows import Ranges, clients_from_history, therapists_from_history
+from features.rows import clients_from_history, therapists_from_history
 from training.design import Design
 from training.head import Head, used_effects
+from training.learn import Material, sigmoid
 
 Ints = npt.NDArray[np.int64]
 
@@ -53,13 +53,18 @@ class Scored:
     @cached_property
     def _ranking(self) -> Floats:
         """Border columns that rank, shared by all heads."""
-        return np.column_stack([self.design.therapist(self.blocks["therapist"]), self.design.pair(self.blocks["pair"])])
+        return self.design.ranking_part(self.blocks)
 
     def fit(self, head: Head, ids: Mapping[str, int]) -> Floats:
         """Posterior mean of the fit of each row's pair, on the link scale; `ids` are the head's known therapists."""
         position = np.array([ids.get(name, -1) for name in self.therapist_id], dtype=np.int64)
         columns = self._ranking if head.info.parts.columns else self._ranking[:, :0]
         return head.mean(columns, self.effects[:, used_effects(self.design, head.info.parts)], position)
+
+    def expected(self, head: Head, ids: Mapping[str, int], landmark: Floats | None = None) -> Floats:
+        """Expected result of each row's pair, on the scale of the target (probabilities for binary heads)."""
+        link = self.prognosis(head, landmark) + self.fit(head, ids)
+        return sigmoid(link) if head.info.kind == "binary" else link
 
 
 def choices(history: History, episodes: pd.DataFrame, seed: int) -> Choice:
@@ -70,7 +75,7 @@ def choices(history: History, episodes: pd.DataFrame, seed: int) -> Choice:
     """
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.permutation(len(episodes))[:MOST_CLIENTS])
-    offers = history.as_of(None if history.manifest.undated else history.manifest.as_of).offers()
+    offers = history.latest().offers()
     offered = _with_assigned(_offered(offers, episodes, rows), episodes)
     found = _real_choices(offered)
     if len(found):
@@ -119,27 +124,16 @@ def _choice(pairs: pd.DataFrame, episodes: pd.DataFrame, recorded: bool, share: 
     return Choice(rows, ids, ids == episodes["therapist_id"].to_numpy(dtype=object)[rows], recorded, share)
 
 
-def score(
-    history: History,
-    episodes: pd.DataFrame,
-    features: FeatureSet,
-    design: Design,
-    severity_of: Ranges,
-    problems: tuple[str, ...],
-) -> Scored:
-    """Feature rows for `episodes`, whose `therapist_id` may be anyone who was available on the day.
+def score(history: History, episodes: pd.DataFrame, material: Material) -> Scored:
+    """Feature rows for `episodes` as heads learned from `material` read them.
 
-    An episode may stand there with many therapists: what is known of its client is read once.
+    An episode's `therapist_id` may be anyone who was available on the day, and it may stand there with many of them:
+    what is known of its client is read once.
     """
     first = ~episodes["episode_id"].duplicated().to_numpy()
     own = pd.Index(episodes["episode_id"][first]).get_indexer(episodes["episode_id"]).astype(np.int64)
-    clients = clients_from_history(history, episodes[first].reset_index(drop=True), severity_of)
-    therapists = therapists_from_history(history, episodes, problems)
-    pairs = Pairs(own, np.arange(len(episodes)))
-    blocks = {
-        "client": features.build_rows("client", clients)[own],
-        "therapist": features.build_rows("therapist", therapists),
-        "pair": features.build_pairs(clients, therapists, pairs),
-    }
+    clients = clients_from_history(history, episodes[first].reset_index(drop=True), material.severity_of)
+    therapists = therapists_from_history(history, episodes, material.problems)
+    blocks = material.features.blocks(clients, therapists, Pairs(own, np.arange(len(episodes))))
     ids = episodes["therapist_id"].to_numpy(dtype=object)
-    return Scored(blocks, design.effect_columns(clients)[own], ids, design)
+    return Scored(blocks, material.design.effect_columns(clients)[own], ids, material.design)

@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from data.history import History, Snapshot
-from features.build import FeatureSet
 from training.choosing import Chosen
 from training.config import FitConfig, HeadConfig, TrainConfig
 from training.evaluate import (
@@ -24,7 +23,7 @@ from training.evaluate import (
 )
 from training.head import Head
 from training.learn import Learned, Material, learn_head, observation_weights, sigmoid
-from training.material import gather, main_problems, severity_ranges
+from training.material import gather
 from training.mixed import Structure, fit
 from training.scoring import Scored, choices, score
 from training.split import Blocks
@@ -32,6 +31,7 @@ from training.sums import Sums
 from training.targets import Target, intake_sds, learnable, target
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Say = Callable[[str], None]
 
 PATIENT_ONLY = FitConfig(therapist=False, slope=False, strengths=False, columns=False)
@@ -47,16 +47,6 @@ class Trial:
     heads: Mapping[str, Mapping[str, Learned]]
     sds: dict[str, float]
     left_out: dict[str, str]
-
-    @property
-    def features(self) -> FeatureSet:
-        """The columns of the feature rows."""
-        return self.material.features
-
-    @property
-    def place(self) -> dict[str, int]:
-        """Therapist id -> position among the known therapists."""
-        return {name: i for i, name in enumerate(self.material.therapist_ids)}
 
 
 def learn_before(
@@ -95,14 +85,12 @@ def evaluate(
 ) -> dict[str, Any]:
     """Every figure of the evaluation on the test block, as JSON."""
     test = episodes[blocks.test].reset_index(drop=True)
-    snapshot = history.as_of(None if history.manifest.undated else history.manifest.as_of)
+    snapshot = history.latest()
     say("test: evaluation")
-    problems = main_problems(history, trial.material.episodes)
-    severity = severity_ranges(config, history)
-    seen = score(history, test, trial.features, trial.material.design, severity, problems)
+    seen = score(history, test, trial.material)
     choice = choices(history, test, config.seed)
     everyone = test.iloc[choice.episode].assign(therapist_id=choice.therapist_id).reset_index(drop=True)
-    pairs = score(history, everyone, trial.features, trial.material.design, severity, problems)
+    pairs = score(history, everyone, trial.material)
     offered = Offered(choice.episode, choice.assigned)
     learned = [head for head in config.heads if head.name not in trial.left_out]
     goals = {head.name: target(head, snapshot, test, config.outcome, trial.sds) for head in learned}
@@ -143,11 +131,10 @@ class _Table:
 
     def _predicted(self, head: Head, goal: Target) -> Floats:
         """Expected result with the therapist seen, on the target's scale."""
-        link = self.seen.prognosis(head, self._landmark(head, goal)) + self.seen.fit(head, self.trial.place)
-        return sigmoid(link) if head.info.kind == "binary" else link
+        return self.seen.expected(head, self.trial.material.place, self._landmark(head, goal))
 
-    def _resamples(self, rows: Floats) -> Resamples:
-        therapist = self.test["therapist_id"].factorize()[0][rows.astype(np.int64)]
+    def _resamples(self, rows: Ints) -> Resamples:
+        therapist = self.test["therapist_id"].factorize()[0][rows]
         return Resamples.of(therapist.astype(np.int64), self.config.bootstraps, self.config.seed)
 
     def head(self, config: HeadConfig) -> dict[str, Any]:
@@ -158,14 +145,14 @@ class _Table:
         weight = observation_weights(goal, self.seen.blocks["client"])
         said = {name: self._predicted(self.trial.heads[name][config.name].head, goal)[rows] for name in CONTENDERS}
         y, w = goal.value[rows], weight[rows]
-        resamples = self._resamples(rows.astype(np.float64))
+        resamples = self._resamples(rows)
         said["therapist_only"] = self._therapist_only(config)[rows]
         figures = {
             f"r2_over_{name}": r2_difference(y, said["model"], said[name], w, resamples).as_json()
             for name in ("patient_only", "therapist_only", "therapist_mean")
         }
         response, score_of = self._choice(config, "model")
-        beside = self._resamples(self.offered.rows.astype(np.float64))
+        beside = self._resamples(self.offered.rows)
         weights = weight[self.offered.rows]
         return {
             "rows": len(rows),
@@ -179,8 +166,8 @@ class _Table:
         """The shrunken mean of each test row's therapist: nothing is known of the client."""
         learned = self.trial.heads["model"][config.name]
         therapist = self.trial.material.therapist[learned.rows]
-        mean, effects = therapist_means(learned.target, therapist, len(self.trial.place), learned.weight)
-        place = self.test["therapist_id"].map(self.trial.place).fillna(-1).to_numpy(dtype=np.int64)
+        mean, effects = therapist_means(learned.target, therapist, len(self.trial.material.place), learned.weight)
+        place = self.test["therapist_id"].map(self.trial.material.place).fillna(-1).to_numpy(dtype=np.int64)
         return mean + np.where(place >= 0, effects[place], 0.0)
 
     def _choice(self, config: HeadConfig, contender: str) -> tuple[Floats, Floats]:
@@ -190,9 +177,9 @@ class _Table:
         rows = self.offered.rows
         link = self.seen.prognosis(model, self._landmark(model, goal))[rows]
         head = self.trial.heads[contender][config.name].head
-        fit = self.pairs.fit(head, self.trial.place)
+        fit = self.pairs.fit(head, self.trial.material.place)
         if model.info.kind == "binary":
-            average = self.offered.means(self.pairs.fit(model, self.trial.place))
+            average = self.offered.means(self.pairs.fit(model, self.trial.material.place))
             chance = sigmoid(link + average)
             fit = fit * (chance * (1 - chance))[self.offered.position]
             return (goal.value[rows] - sigmoid(link)) / model.info.sd, fit / model.info.sd
@@ -204,7 +191,7 @@ class _Table:
         if not heads:
             return {"note": "no head with a weight could be learned"}
         weights = np.array([head.weight for head in heads])
-        resamples = self._resamples(self.offered.rows.astype(np.float64))
+        resamples = self._resamples(self.offered.rows)
         gains: dict[str, PolicyGain] = {}
         for contender in ("model", "therapist_mean"):
             parts = [self._choice(head, contender) for head in heads]
@@ -221,7 +208,7 @@ class _Table:
         }
 
 
-def therapist_means(y: Floats, therapist: npt.NDArray[np.int64], count: int, weight: Floats) -> tuple[float, Floats]:
+def therapist_means(y: Floats, therapist: Ints, count: int, weight: Floats) -> tuple[float, Floats]:
     """General mean and every therapist's shrunken deviation from it, by REML on the scale of the target."""
     ones = np.ones((len(y), 1))
     solution = fit(Sums.of(ones, ones, y, therapist, count, weight), Structure(joint=1, strengths=0, border=1))

@@ -17,7 +17,6 @@ from data.synthetic.truth import Truth
 from training.config import DEFAULT_HEADS, FitConfig, TrainConfig
 from training.head import PairPosterior, structure, used_effects
 from training.learn import Learned, learn_head
-from training.material import main_problems, severity_ranges
 from training.mixed import criterion, fit
 from training.run import Trained, train
 from training.scoring import score
@@ -55,12 +54,8 @@ def truly(clinic: Planted, head: str, clients: int = CLIENTS) -> Iterator[tuple[
     ids = list(material.therapist_ids)
     pairs = material.episodes.iloc[np.repeat(some, len(ids))]
     pairs = pairs.assign(therapist_id=np.tile(ids, len(some))).reset_index(drop=True)
-    history, config = History(for_learning(dataset)), TrainConfig()
-    problems = main_problems(history, material.episodes)
-    seen = score(history, pairs, material.features, material.design, severity_ranges(config, history), problems)
-    ranking = np.column_stack(
-        [material.design.therapist(seen.blocks["therapist"]), material.design.pair(seen.blocks["pair"])]
-    )
+    seen = score(History(for_learning(dataset)), pairs, material)
+    ranking = material.design.ranking_part(seen.blocks)
     effects = seen.effects[:, used_effects(material.design, learned.info.parts)]
     row_of = {name: row for row, name in enumerate(truth.episode_ids)}
     column_of = {name: row for row, name in enumerate(truth.therapist_ids)}

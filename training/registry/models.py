@@ -90,8 +90,7 @@ def export(name: str, folder: Path | str) -> Path:
     one = find(name)
     folder = Path(folder)
     writable(folder)
-    found = Path(mlflow.artifacts.download_artifacts(f"models:/{MODEL}/{one.version}")) / "artifacts"
-    source = next(path for path in found.iterdir() if (path / "manifest.json").is_file())
+    source = _local(one)
     part = beside(folder)
     shutil.copytree(source, part, dirs_exist_ok=True)
     load(part)

@@ -5,7 +5,8 @@ import pytest
 
 from data.synthetic.clinic import simulate
 from data.synthetic.plan import Plan
-from experiments.ranking_quality import PLACES, Trial, free, full, gain, measure, prepare, run
+from experiments.contest import PLACES, Contest, free, full, gain, prepare
+from experiments.ranking_quality import measure, run
 
 EVERYONE = np.ones((6, 2), bool)
 SAID = np.array([[1.0, 0.0], [0.9, 0.0], [0.8, 0.0], [0.7, 0.0], [0.2, 0.1], [0.0, 0.3]])
@@ -31,11 +32,11 @@ def test_a_gain_is_over_the_average_of_the_eligible_and_a_main_effect_is_worth_n
 
 
 @pytest.fixture(scope="module")
-def trial() -> Trial:
+def trial() -> Contest:
     return prepare(*simulate(Plan(episodes=1500, therapists=40, seed=3)), seed=3)
 
 
-def test_clients_are_later_than_anything_learned_and_places_equal_clients(trial: Trial) -> None:
+def test_clients_are_later_than_anything_learned_and_places_equal_clients(trial: Contest) -> None:
     learned_from = set(trial.material.episodes["episode_id"])
     assert not learned_from & set(trial.truth.episode_ids[trial.clients])
     assert len(trial.clients) == PLACES * len(trial.therapists)

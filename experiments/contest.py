@@ -8,9 +8,7 @@ same rows.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
-import lightgbm
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -21,12 +19,13 @@ from data.dataset import Dataset
 from data.history import History
 from data.synthetic.truth import Truth, floored
 from features.policy import Policy
+from training import baselines
 from training.choosing import choose
 from training.config import HeadConfig, TrainConfig
 from training.learn import Learned, Material, learn_head
 from training.material import gather
 from training.scoring import Scored, score
-from training.targets import intake_sds, learnable, target
+from training.targets import Target, intake_sds, learnable, target
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -43,6 +42,7 @@ class Contest:
 
     truth: Truth
     material: Material
+    goal: Target
     learned: Learned
     pairs: Scored
     clients: Ints
@@ -69,7 +69,8 @@ def prepare(dataset: Dataset, truth: Truth, seed: int) -> Contest:
     known = learnable(snapshot, config.split.wait_weeks)
     material = gather(history, known, choose(config, dataset, Policy.read()), config)
     sds = intake_sds(snapshot, config.outcome.instruments)
-    learned = learn_head(OUTCOME, material, target(OUTCOME, snapshot, known, config.outcome, sds), config, config.fit)
+    goal = target(OUTCOME, snapshot, known, config.outcome, sds)
+    learned = learn_head(OUTCOME, material, goal, config, config.fit)
     assert isinstance(learned, Learned)  # these clinics have results
     later = snapshot.episodes()
     later = later[later["therapist_id"].notna() & ~later["episode_id"].isin(known["episode_id"])]
@@ -84,7 +85,7 @@ def prepare(dataset: Dataset, truth: Truth, seed: int) -> Contest:
     of_truth = pd.Index(truth.episode_ids).get_indexer(clients["episode_id"]).astype(np.int64)
     their = pd.Index(truth.therapist_ids).get_indexer(staff).astype(np.int64)
     everything = np.ones(luck.shape, dtype=bool)
-    return Contest(truth, material, learned, pairs, of_truth, their, luck, everything).among(ELIGIBLE)
+    return Contest(truth, material, goal, learned, pairs, of_truth, their, luck, everything).among(ELIGIBLE)
 
 
 def free(said: Floats, eligible: Bools) -> Ints:
@@ -154,31 +155,5 @@ def _outcome(truth: Truth, episodes: Ints, fit: Floats) -> Floats:
 
 
 def one_model(contest: Contest, seed: int) -> Floats:
-    """One boosted model of everything known of client, therapist and match, its rounds cross-validated by client."""
-    learned, material = contest.learned, contest.material
-    x = np.column_stack([material.blocks[part] for part in ("client", "therapist", "pair")])[learned.rows]
-    fold = material.fold[learned.rows]
-    settings = {
-        "objective": "regression",
-        "learning_rate": 0.05,
-        "num_leaves": 15,
-        "min_data_in_leaf": 40,
-        "num_threads": 1,
-        "seed": seed,
-        "deterministic": True,
-        "verbose": -1,
-    }
-    whole = lightgbm.Dataset(x, learned.target, weight=learned.weight, params={"verbose": -1}, free_raw_data=False)
-    found = lightgbm.cv(
-        settings,
-        whole,
-        num_boost_round=400,
-        folds=[(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in np.unique(fold)],
-        callbacks=[lightgbm.early_stopping(30, verbose=False)],
-    )
-    errors: Any = next(iter(found.values()))
-    rounds = max(len(errors), 1)
-    booster = lightgbm.train(settings, whole, num_boost_round=rounds)
-    blocks = contest.pairs.blocks
-    wide = np.column_stack([blocks[part] for part in ("client", "therapist", "pair")])
-    return contest.shaped(np.asarray(booster.predict(wide, num_threads=1)))
+    """What one boosted model of everything known of client, therapist and match says of all pairs."""
+    return contest.shaped(baselines.one_model(contest.material, contest.learned, seed)(contest.pairs))

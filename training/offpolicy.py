@@ -11,16 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
+from scipy.special import stdtrit
 
 from data.errors import DataError, Problem
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 LEAST_SHARE = 0.05
 """Below this share of the rows an effective sample size is warned of."""
 LEAST_SIZE = 100.0
 """Below this effective sample size a value is not estimable."""
+TOP_SHARE = 0.1
+"""Share of the eligible that the policy `top_share` draws from."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,36 @@ class Value:
         if self.effective < LEAST_SHARE * self.rows:
             return f"the log says as much as {self.effective:.0f} of its {self.rows} rows: policies differ widely"
         return ""
+
+
+def even(position: Ints) -> Floats:
+    """The policy that draws uniformly from each client's choice; `position` (pairs,) is the client of each pair."""
+    probability: Floats = 1 / np.bincount(position)[position]
+    return probability
+
+
+def first(score: Floats, position: Ints) -> Floats:
+    """The policy that always takes the highest score of a client's choice; those that tie share evenly."""
+    return _highest(score, position, np.ones(int(position.max()) + 1))
+
+
+def top_share(score: Floats, position: Ints, share: float = TOP_SHARE) -> Floats:
+    """The policy that draws uniformly from the highest-scoring share of a client's choice, rounded up to a whole.
+
+    Those that tie at the edge share what is left for them evenly.
+    """
+    return _highest(score, position, np.ceil(share * np.bincount(position) - 1e-9))
+
+
+def _highest(score: Floats, position: Ints, many: Floats) -> Floats:
+    """Even probability of the `many` (clients,) highest scores of each client; pairs sorted by client."""
+    start = np.searchsorted(position, np.arange(len(many)))
+    ranked = score[np.lexsort((-score, position))]
+    edge = ranked[start + many.astype(np.int64) - 1][position]
+    above, tied = score > edge, score == edge
+    left = many - np.bincount(position, above)
+    probability: Floats = (above + tied * (left / np.bincount(position, tied))[position]) / many[position]
+    return probability
 
 
 def weights(policy: Floats, logged: Floats) -> Floats:
@@ -102,13 +135,22 @@ def doubly_robust(
 
 
 def _value(score: Floats, weight: Floats, level: float, cluster: npt.ArrayLike | None) -> Value:
-    """Mean of the rows' scores; its error from rows, or from whole clusters (clients of one therapist) where given."""
+    """Mean of the rows' scores; its error from rows, or from whole clusters (clients of one therapist) if greater.
+
+    The interval is Student's, with as many degrees of freedom as there are rows or clusters, less one.
+    """
     rows, mean = len(score), float(score.mean())
     gap: Floats = score - mean
+    se, groups = _error(gap, rows), rows
     if cluster is not None:
         codes = np.unique(np.asarray(cluster), return_inverse=True)[1].astype(np.int64)
-        gap = np.bincount(codes, gap).astype(np.float64)
-    groups = len(gap)
-    se = float(np.sqrt((gap**2).sum() * groups / max(groups - 1, 1))) / rows
-    half = float(ndtri((1 + level) / 2)) * se
+        groups = int(codes.max()) + 1
+        se = max(se, _error(np.bincount(codes, gap).astype(np.float64), rows))
+    half = float(stdtrit(max(groups - 1, 1), (1 + level) / 2)) * se
     return Value(mean, se, mean - half, mean + half, effective_size(weight), rows)
+
+
+def _error(gaps: Floats, rows: int) -> float:
+    """Standard error of a mean over rows from the summed gaps of independent groups."""
+    groups = len(gaps)
+    return float(np.sqrt((gaps**2).sum() * groups / max(groups - 1, 1))) / rows

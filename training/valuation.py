@@ -1,0 +1,172 @@
+"""What policies of sending clients would have brought, read from whom the clinic sent to whom.
+
+The clients of the test block, with the therapists who were available to each, are a log of choices. Policies rank by
+a model learned before the block, so they are fixed on other data than they are valued on; so is the model of the
+reward that the doubly robust value leans on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from data.history import History
+from training.choice_log import ChoiceLog, choice_log
+from training.config import HeadConfig, TrainConfig
+from training.head import Head
+from training.learn import Learned, Material, observation_weights, sigmoid
+from training.offpolicy import Value, doubly_robust, effective_size, inverse_propensity, self_normalised, weights
+from training.power import power_of
+from training.propensity import FEWEST_CHOICES
+from training.scoring import Choice, Scored
+from training.target_trial import target_trial
+from training.targets import Target
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+LEVEL = 0.90
+
+
+@dataclass(frozen=True)
+class Reward:
+    """One head's results in its SD units, for the clients of a log who could have one."""
+
+    clients: Bools
+    """Which clients of the log."""
+    value: Floats
+    """Result of each of them; 0 where it is missing."""
+    weight: Floats
+    """0 where the result is missing, else what it counts for so that it stands for the missing; mean 1."""
+    expected: Floats
+    """The model's expected result of each pair of the log."""
+
+
+def value(
+    history: History,
+    config: TrainConfig,
+    material: Material,
+    heads: Mapping[str, Learned],
+    test: pd.DataFrame,
+    seen: Scored,
+    pairs: Scored,
+    choice: Choice,
+    goals: Mapping[str, Target],
+    test_from: str | None = None,
+) -> dict[str, Any]:
+    """The off-policy part of an evaluation, as JSON.
+
+    `heads` were learned from `material`, all of it before the `test` block began; `seen` are its rows, `pairs` those
+    of `choice`, both scored; `goals` are the targets of the test rows by head.
+    """
+    ranking = {name: one.head for name, one in heads.items() if one.head.info.weight > 0}
+    expected = {name: expectations(head, material, seen, pairs, choice) for name, head in ranking.items()}
+    made = choice_log(history, config, material, test, pairs, choice, utility(ranking, expected)) if ranking else None
+    if made is None:
+        return {"note": f"no value: fewer than {FEWEST_CHOICES} clients whose therapist could have been another"}
+    rewards = {
+        name: reward_of(goals[name], head, seen, made, expected[name][made.pairs]) for name, head in ranking.items()
+    }
+    found = {
+        head.name: _of_head(config, head, made, rewards[head.name], test_from)
+        for head in config.heads
+        if head.name in ranking
+    }
+    return {
+        "level": LEVEL,
+        "test_from": test_from,
+        "ranked_by": "utility of the model learned before the test block",
+        "offers_recorded": made.recorded,
+        "propensity": made.propensities.as_json(),
+        "heads": found,
+    }
+
+
+def _of_head(
+    config: TrainConfig, head: HeadConfig, made: ChoiceLog, reward: Reward, test_from: str | None
+) -> dict[str, Any]:
+    known = reward.weight > 0
+    if known.sum() < FEWEST_CHOICES:
+        return {"note": f"no value: {int(known.sum())} results of clients with a choice, {FEWEST_CHOICES} are needed"}
+    facts: dict[str, Any] = {
+        "clients": len(known),
+        "therapists": len(set(made.therapist_id)),
+        "offers_recorded": made.recorded,
+        "test_from": test_from,
+        "share_recorded": made.propensities.recorded.mean(),
+        "share_known": known.mean(),
+    }
+    return {**_figures(made, reward), "target_trial": target_trial(config, head, facts)}
+
+
+def expectations(head: Head, material: Material, seen: Scored, pairs: Scored, choice: Choice) -> Floats:
+    """Expected result of each pair of a choice in the head's SD units; probabilities for binary heads.
+
+    Nothing measured after the match enters it, for heads with a landmark too: it would come of the therapist seen.
+    """
+    link = seen.prognosis(head)[choice.episode] + pairs.fit(head, material.place)
+    return (sigmoid(link) if head.info.kind == "binary" else link) / head.info.sd
+
+
+def utility(heads: Mapping[str, Head], expected: Mapping[str, Floats]) -> Floats:
+    """Weighted mean of the heads' expectations: within one client's choice it orders pairs as the utility does."""
+    weight = np.array([head.info.weight for head in heads.values()])
+    return np.asarray((weight / weight.sum()) @ np.array([expected[name] for name in heads]))
+
+
+def reward_of(goal: Target, head: Head, seen: Scored, made: ChoiceLog, expected: Floats) -> Reward:
+    """The results of a log's clients in SD units; `expected` are the model's of the log's pairs."""
+    weight = np.where(goal.known, observation_weights(goal, seen.blocks["client"]), 0.0)[made.rows]
+    could = goal.possible[made.rows]
+    result = np.nan_to_num(goal.value[made.rows] / head.info.sd)
+    weight = weight[could] / max(float(weight[could].mean()), 1e-12)
+    return Reward(could, result[could], weight, expected)
+
+
+def estimates(made: ChoiceLog, reward: Reward, level: float = LEVEL) -> dict[str, dict[str, Value]]:
+    """Policy -> estimator (`ips`, `snips`, `dr`, and `gain`: doubly robust, over next-available) -> value."""
+    here = reward.clients
+    own, cluster = made.propensities.assigned[here], made.seen[here]
+    logged = reward.expected[made.assigned][here]
+    terms: dict[str, tuple[Floats, Floats]] = {"logged": (np.ones(len(own)), logged)}
+    for name, probability in made.policies().items():
+        brought: Floats = np.bincount(made.position, probability * reward.expected).astype(np.float64)[here]
+        terms[name] = (weights(probability[made.assigned][here], own), brought)
+    chance, average = terms["next_available"]
+    found = {}
+    for name, (ratio, brought) in terms.items():
+        weight = ratio * reward.weight
+        against = (ratio - chance) * reward.weight
+        gain = doubly_robust(reward.value, against, logged, brought - average, level, cluster)
+        found[name] = {
+            "ips": inverse_propensity(reward.value, weight, level, cluster),
+            "snips": self_normalised(reward.value, weight, level, cluster),
+            "dr": doubly_robust(reward.value, weight, logged, brought, level, cluster),
+            "gain": replace(gain, effective=effective_size(weight)),
+        }
+    return found
+
+
+def _figures(made: ChoiceLog, reward: Reward) -> dict[str, Any]:
+    """Values of every policy and the power line, as JSON; an argmax that is not estimable is said, not shown."""
+    found = estimates(made, reward)
+    policies = {}
+    for name, by in found.items():
+        warning, shown = by["dr"].warning, by["dr"].estimable or name != "argmax"
+        policies[name] = {
+            "effective_size": by["dr"].effective,
+            "clients": by["dr"].rows,
+            "estimable": by["dr"].estimable,
+            "warning": warning,
+            **{estimator: _interval(one) if shown else "not estimable" for estimator, one in by.items()},
+        }
+    therapists = len(set(made.seen[reward.clients]))
+    power = power_of(found["top_tenth"]["gain"].se, int(reward.clients.sum()), therapists)
+    return {"policies": policies, "power": power.as_json()}
+
+
+def _interval(one: Value) -> dict[str, float]:
+    return {"value": one.value, "low": one.low, "high": one.high, "se": one.se}

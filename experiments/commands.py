@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.console import DATA, JSON, QUICK_SEEDS, REAL_DATA, TRACK, bar, finish, show
+from experiments.console import DATA, JSON, QUICK, QUICK_SEEDS, REAL_DATA, SEEDS, TRACK, bar, finish, show
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -100,3 +100,24 @@ def obd_small(data: DATA = REAL_DATA, as_json: JSON = False) -> None:
     from experiments.obd_small import run, table
 
     show(run(data), table, as_json)
+
+
+@app.command("off_policy")
+def off_policy(
+    context: typer.Context,
+    seeds: SEEDS = 200,
+    test: Annotated[int, typer.Option(help="Episodes of each test block.", min=500)] = 2000,
+    quick: QUICK = False,
+    track: TRACK = True,
+    as_json: JSON = False,
+) -> None:
+    """Do intervals of a policy's value, read from past choices, hold the true one? Synthetic clinics, known truth.
+
+    Example: therapist-fit experiment off_policy --quick
+    """
+    from experiments.off_policy import ARMS, figure, run, table
+
+    clinics = QUICK_SEEDS if quick else seeds
+    with bar("clinics", clinics * len(ARMS)) as advance:
+        result = run(clinics, ARMS, test, advance)
+    finish(context, result, table, figure, as_json, track)

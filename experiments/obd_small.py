@@ -84,5 +84,5 @@ def table(result: dict[str, Any]) -> Table:
     for key in ("ips", "se", "snips", "ess"):
         grid.add_row(key, f"{result['random_to_bts'][key]:.6g}", f"{result['bts_to_random'][key]:.6g}")
     grid.add_row("earned by the policy itself", f"{result['on_policy_bts']:.4f}", f"{result['on_policy_random']:.4f}")
-    grid.add_row("warning", result["random_to_bts"]["warning"], result["bts_to_random"]["warning"])
+    grid.add_row("warning", *(result[way]["warning"] or "none" for way in ("random_to_bts", "bts_to_random")))
     return grid

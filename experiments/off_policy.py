@@ -186,7 +186,7 @@ def table(result: dict[str, Any]) -> Table:
     return grid
 
 
-def figure(result: dict[str, Any], path: Path) -> None:
+def figure(result: dict[str, Any], path: Path) -> Path:
     """Coverage of every estimator's interval by policy and arm, with its binomial interval, to a PNG."""
     from matplotlib.figure import Figure
 
@@ -207,3 +207,4 @@ def figure(result: dict[str, Any], path: Path) -> None:
     )
     panels[-1].legend(frameon=False, fontsize=8)
     canvas.savefig(path, dpi=120)
+    return path

@@ -9,10 +9,10 @@ from rich.table import Table
 
 from data.dataset import Dataset
 from experiments.held_out import Bench, imported, pooled_r2
+from training.baselines import PATIENT_ONLY
 from training.config import TrainConfig
 from training.mixed import Structure, fit
 from training.sums import Sums
-from training.trial import PATIENT_ONLY
 
 FOLDER, MAPPING, CONFIG = "schizophrenia_trials", "schizophrenia_trials.mapping.toml", "schizophrenia_trials.toml"
 SEEDS = range(5)

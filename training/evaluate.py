@@ -3,7 +3,8 @@
 Baselines: *patient-only* (the prognosis alone: every therapist the same), *therapist-only* (a shrunken therapist mean
 alone: every client the same), *therapist-mean* (the prognosis and a shrunken therapist mean) and *next-available*
 (whoever is free first, which is unrelated to fit: the average of those available).
-Intervals come from resampling therapists with all their clients.
+Intervals come from resampling therapists with all their clients; those of regressions, where therapists are fewer
+than 40, from CR2 errors (`training.robust`).
 
 The gain of a policy over next-available is the mean advantage it claims for its first choice, times the slope with
 which its claims came true for the therapists clients really saw. It rests on there being no unmeasured difference
@@ -17,10 +18,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from training.robust import ENOUGH_CLUSTERS, cr2
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 LEVEL = 0.95
+DIGITS = 4
+"""Decimals in long tables."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +37,10 @@ class Figure:
     low: float
     high: float
 
-    def as_json(self) -> dict[str, float]:
-        """Plain values for the manifest."""
-        return {"value": self.value, "low": self.low, "high": self.high}
+    def as_json(self, digits: int | None = None) -> dict[str, float]:
+        """Plain values for the manifest; in long tables rounded."""
+        found = {"value": self.value, "low": self.low, "high": self.high}
+        return found if digits is None else {name: round(value, digits) for name, value in found.items()}
 
 
 @dataclass(frozen=True)
@@ -53,10 +60,24 @@ class Resamples:
 
     def sums(self, values: Floats) -> Floats:
         """Sums of row values (n, ...) over each resample, shape (resamples, ...)."""
-        groups = np.zeros((self.counts.shape[1], *values.shape[1:]))
-        np.add.at(groups, self.therapist, values)
+        order = np.argsort(self.therapist, kind="stable")
+        starts = np.searchsorted(self.therapist[order], np.arange(self.clusters))
+        groups = np.add.reduceat(values[order], starts, axis=0)
         total: Floats = np.tensordot(self.counts, groups, axes=1)
         return total
+
+    @property
+    def clusters(self) -> int:
+        """How many therapists there are."""
+        return int(self.counts.shape[1])
+
+    def means(self, values: Floats, weight: Floats) -> list[Figure]:
+        """Mean of each column of values (n, k) with weights (n, k); rows of weight 0 may hold anything."""
+        known = np.where(weight > 0, np.nan_to_num(values), 0.0)
+        total, mass = self.sums(weight * known), self.sums(weight)
+        value = (weight * known).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-12)
+        draws = np.where(mass > 0, total / np.maximum(mass, 1e-12), np.nan)
+        return [self.figure(value[j], draws[:, j]) for j in range(values.shape[1])]
 
     def figure(self, value: float, draws: Floats) -> Figure:
         """The value with the interval of its draws; draws without a value are left out."""
@@ -92,19 +113,35 @@ def r2_difference(y: Floats, better: Floats, than: Floats, weight: Floats, resam
 def slope(
     response: Floats, regressor: Floats, control: Floats, weight: Floats, resamples: Resamples
 ) -> tuple[Figure, Floats]:
-    """Slope of the response on a regressor, given a control, and its resamples."""
-    x = np.column_stack([regressor, np.ones(len(regressor)), control])
-    if np.ptp(control) < 1e-12:
-        x = x[:, :2]
+    """Slope of the response on a regressor, given controls (n,) or (n, k), and its resamples."""
     if np.ptp(regressor) < 1e-12:
-        flat = np.zeros(len(resamples.counts))
-        return Figure(0.0, 0.0, 0.0), flat
+        return Figure(0.0, 0.0, 0.0), np.zeros(len(resamples.counts))
+    x = _columns(regressor, control)
     outer = weight[:, None, None] * x[:, :, None] * x[:, None, :]
     cross = (weight * response)[:, None] * x
     ridge = 1e-9 * np.trace(outer.sum(axis=0)) * np.eye(x.shape[1])
     value = np.linalg.solve(outer.sum(axis=0) + ridge, cross.sum(axis=0))[0]
     draws = np.linalg.solve(resamples.sums(outer) + ridge, resamples.sums(cross)[..., None])[:, 0, 0]
     return resamples.figure(value, draws), draws
+
+
+def _columns(regressor: Floats, control: Floats) -> Floats:
+    """Regressor, 1, and the controls that vary."""
+    controls = control.reshape(len(regressor), -1)
+    return np.column_stack([regressor, np.ones(len(regressor)), controls[:, np.ptp(controls, axis=0) > 1e-12]])
+
+
+def regression(response: Floats, regressor: Floats, control: Floats, weight: Floats, resamples: Resamples) -> Figure:
+    """The same slope with its interval: by CR2 errors where therapists are few, else by resampling them."""
+    used = weight > 0
+    if resamples.clusters >= ENOUGH_CLUSTERS or not used.any() or np.ptp(regressor[used]) < 1e-12:
+        return slope(response, regressor, control, weight, resamples)[0]
+    x = _columns(regressor[used], control[used])
+    if np.linalg.matrix_rank(x) < x.shape[1] or len(np.unique(resamples.therapist[used])) < 2:
+        return slope(response, regressor, control, weight, resamples)[0]
+    found = cr2(x, response[used], weight[used], resamples.therapist[used])
+    low, high = found.interval(LEVEL)
+    return Figure(float(found.value[0]), float(low[0]), float(high[0]))
 
 
 @dataclass(frozen=True)
@@ -135,9 +172,29 @@ class Offered:
         np.maximum.at(best, self.position, score)
         return best
 
+    def first(self, score: Floats) -> Ints:
+        """The pair with the highest score among what each client was offered."""
+        order = np.lexsort((-score, self.position))
+        return np.asarray(order[np.concatenate([[True], np.diff(self.position[order]) > 0])])
+
     def of_assigned(self, score: Floats) -> Floats:
         """Score of the therapist whom each client saw."""
         return score[self.assigned]
+
+    def where(self, kept: Bools) -> "Offered":
+        """The pairs kept; those assigned must be among them."""
+        return Offered(self.client[kept], self.assigned[kept])
+
+    def among(self, count: int | None, seed: int) -> Bools:
+        """Pairs of a smaller choice: the assigned therapist and others drawn at random; None: all."""
+        if count is None:
+            return np.ones(len(self.client), dtype=bool)
+        luck = np.where(self.assigned, -1.0, np.random.default_rng(seed).random(len(self.client)))
+        order = np.lexsort((luck, self.position))
+        first = np.concatenate([[0], np.cumsum(np.bincount(self.position))[:-1]])
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(len(order)) - first[self.position[order]]
+        return place < count
 
     def percentile(self, score: Floats) -> Floats:
         """Share of the others available whom the assigned therapist's score exceeds (ties count half), 0 to 1."""
@@ -175,7 +232,7 @@ def rank_validity(response: Floats, score: Floats, offered: Offered, weight: Flo
     """Slope, in outcome SD, of result less prognosis on the assigned therapist's predicted percentile (0 to 1)."""
     seen = np.where(np.isnan(response), 0.0, weight)
     percentile = offered.percentile(score)
-    return slope(np.nan_to_num(response), percentile, offered.means(score), seen, resamples)[0]
+    return regression(np.nan_to_num(response), percentile, offered.means(score), seen, resamples)
 
 
 def difference(better: PolicyGain, than: PolicyGain, resamples: Resamples) -> Figure:

@@ -52,7 +52,7 @@ class Trained:
 
 def steps(config: TrainConfig) -> int:
     """How often `train` says what it is doing, beside a champion; without one, once less."""
-    return 2 * len(config.heads) + 4
+    return 2 * len(config.heads) + 5
 
 
 def train(

@@ -130,27 +130,35 @@ def doubly_robust(
     """Expected reward under the policy, plus the weighted error of the model for what was chosen.
 
     `expected_logged` is the model's reward of the logged choice, `expected_policy` its mean over the policy's choices.
+    Of clusters only the errors belong together: what is expected of a client does not hang on whom they saw.
     """
-    return _value(expected_policy + weight * (reward - expected_logged), weight, level, cluster)
+    return _value(expected_policy, weight, level, cluster, weight * (reward - expected_logged))
 
 
-def _value(score: Floats, weight: Floats, level: float, cluster: npt.ArrayLike | None) -> Value:
-    """Mean of the rows' scores; its error from rows, or from whole clusters (clients of one therapist) if greater.
+def _value(
+    score: Floats, weight: Floats, level: float, cluster: npt.ArrayLike | None, correction: Floats | None = None
+) -> Value:
+    """Mean of the rows' scores plus corrections; its error from rows, or with whole clusters if that is greater.
 
-    The interval is Student's, with as many degrees of freedom as there are rows or clusters, less one.
+    With a correction, that is what clusters (the clients of one therapist) share; else it is the score. The interval
+    is Student's, with as many degrees of freedom as there are rows or clusters, less one.
     """
-    rows, mean = len(score), float(score.mean())
-    gap: Floats = score - mean
-    se, groups = _error(gap, rows), rows
+    whole = score if correction is None else score + correction
+    rows, mean = len(whole), float(whole.mean())
+    se, groups = _error(whole, np.arange(rows)), rows
     if cluster is not None:
         codes = np.unique(np.asarray(cluster), return_inverse=True)[1].astype(np.int64)
         groups = int(codes.max()) + 1
-        se = max(se, _error(np.bincount(codes, gap).astype(np.float64), rows))
+        apart = 0.0 if correction is None else _error(score, np.arange(rows))
+        se = max(se, float(np.hypot(apart, _error(score if correction is None else correction, codes))))
     half = float(stdtrit(max(groups - 1, 1), (1 + level) / 2)) * se
     return Value(mean, se, mean - half, mean + half, effective_size(weight), rows)
 
 
-def _error(gaps: Floats, rows: int) -> float:
-    """Standard error of a mean over rows from the summed gaps of independent groups."""
+def _error(values: Floats, codes: Ints) -> float:
+    """Standard error of a mean whose rows belong to independent groups; a single group says nothing: infinite."""
+    gaps = np.bincount(codes, values - values.mean())
     groups = len(gaps)
-    return float(np.sqrt((gaps**2).sum() * groups / max(groups - 1, 1))) / rows
+    if groups < 2:
+        return float("inf")
+    return float(np.sqrt((gaps**2).sum() * groups / (groups - 1))) / len(values)

@@ -10,14 +10,19 @@ from training.offpolicy import (
     LEAST_SHARE,
     doubly_robust,
     effective_size,
+    even,
+    first,
     inverse_propensity,
     self_normalised,
+    top_share,
     weights,
 )
 
 ARM = np.array([0, 1, 0, 1])
 REWARD = np.array([1.0, 0.0, 1.0, 1.0])
 LOGGED = np.full(4, 0.5)
+TWO = np.repeat([0, 1], [4, 2])
+"""Two clients: one with four therapists to choose from, one with two."""
 
 
 def test_the_policy_that_logged_is_worth_its_mean_reward() -> None:
@@ -94,3 +99,43 @@ def test_probabilities_that_are_none_are_refused_all_at_once() -> None:
         weights(np.array([0.5, 1.5]), np.array([0.0, 0.5]))
     assert len(refused.value.problems) == 2
     assert "above 0" in str(refused.value)
+
+
+def test_the_first_choice_is_the_highest_score_and_ties_share_it() -> None:
+    assert first(np.array([1.0, 3.0, 2.0, 0.0, 5.0, 5.0]), TWO).tolist() == [0, 1, 0, 0, 0.5, 0.5]
+
+
+def test_the_top_tenth_of_twenty_is_two_and_of_two_is_one() -> None:
+    position = np.repeat([0, 1], [20, 2])
+    found = top_share(np.arange(22.0), position)
+    assert found[position == 0].tolist() == [0.0] * 18 + [0.5, 0.5]
+    assert found[position == 1].tolist() == [0.0, 1.0]
+
+
+def test_those_who_tie_at_the_edge_of_the_top_share_what_is_left() -> None:
+    score = np.array([9.0, 7.0, 7.0, 7.0, 1.0, 0.0])
+    assert top_share(score, np.zeros(6, int), 1 / 3) == pytest.approx([1 / 2, 1 / 6, 1 / 6, 1 / 6, 0, 0])
+
+
+@given(st.lists(st.integers(1, 25), min_size=1, max_size=8), st.integers(0, 10_000))
+def test_every_policy_spends_one_whole_chance_on_each_client(sizes: list[int], seed: int) -> None:
+    position = np.repeat(np.arange(len(sizes)), sizes)
+    score = np.random.default_rng(seed).integers(0, 4, len(position)).astype(float)
+    for policy in (even(position), first(score, position), top_share(score, position)):
+        assert np.bincount(position, policy) == pytest.approx(np.ones(len(sizes)))
+        assert (policy >= 0).all()
+
+
+def test_only_the_errors_of_one_therapists_clients_count_together_in_the_doubly_robust_value() -> None:
+    rng = np.random.default_rng(1)
+    therapist = np.repeat(np.arange(10), 20)
+    expected = np.repeat(rng.normal(size=10), 20)  # the severe all see the same few
+    reward, ones = expected + rng.normal(scale=0.1, size=200), np.ones(200)
+    right = doubly_robust(reward, ones, expected, expected, cluster=therapist)
+    wrong = doubly_robust(reward, ones, np.zeros(200), np.zeros(200), cluster=therapist)
+    assert right.value == pytest.approx(wrong.value)
+    assert wrong.se > 3 * right.se
+
+
+def test_a_single_therapist_leaves_the_error_open() -> None:
+    assert inverse_propensity(REWARD, np.ones(4), cluster=np.zeros(4)).se == float("inf")

@@ -75,3 +75,5 @@ def test_off_policy_values_are_the_published_ones_and_the_thin_direction_is_warn
     assert (round(forward["ess"]), round(reverse["ess"])) == (1640, 340)
     assert forward["warning"] == ""
     assert "340 of its 10000 rows" in reverse["warning"]
+    shown = [list(column.cells) for column in obd_small.table(found).columns]
+    assert [column[-1] for column in shown] == ["warning", "none", reverse["warning"]]

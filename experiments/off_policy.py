@@ -30,7 +30,7 @@ from training.scoring import choices, score
 from training.split import blocks
 from training.targets import intake_sds, learnable, target
 from training.trial import cut
-from training.valuation import LEVEL, Reward, estimates, expectations, reward_of
+from training.valuation import LEVEL, Reward, estimates, expectations, reward_of, shown
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -80,7 +80,7 @@ def measure(plan: Plan, test: int) -> dict[str, float]:
     row = {f"propensity_{name}": value for name, value in _propensities(truth, own, theirs, made).items()}
     for name, by in estimates(made, reward).items():
         row[f"{name}_effective"], row[f"{name}_warned"] = by["dr"].effective, float(by["dr"].warning != "")
-        row[f"{name}_estimable"] = float(by["dr"].estimable)
+        row[f"{name}_estimable"] = float(shown(name, by["dr"]))
         for estimator, one in by.items():
             goal = worth[name] - (worth["next_available"] if estimator == "gain" else 0.0)
             key = f"{name}_{estimator}"

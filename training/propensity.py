@@ -153,7 +153,7 @@ def estimate(drivers: Drivers, fold: Ints, recorded: Floats) -> Propensities:
     return Propensities(chance, np.clip(own, least, 1.0), known, own < least, slope, bins)
 
 
-def lift(past: Mapping[str, npt.ArrayLike], now: Mapping[str, npt.ArrayLike], column: str, even: float = 5.0) -> Floats:
+def lift(past: Mapping[str, Any], now: Mapping[str, Any], column: str, even: float = 5.0) -> Floats:
     """How much more often cases of this kind went to this therapist than cases in general did: log ratio, 0 unknown.
 
     `past` has the columns `therapist_id` and `column` of cases before the day, `now` those of the pairs asked about;

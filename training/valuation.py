@@ -29,6 +29,8 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 LEVEL = 0.90
+LEAST_DRAWN = 30.0
+"""Below this effective sample size not even a policy that draws among several therapists is valued."""
 
 
 @dataclass(frozen=True)
@@ -150,18 +152,24 @@ def estimates(made: ChoiceLog, reward: Reward, level: float = LEVEL) -> dict[str
     return found
 
 
+def shown(policy: str, one: Value) -> bool:
+    """Whether the log says enough of the policy for its value to be shown."""
+    return one.estimable or (policy != "argmax" and one.effective >= LEAST_DRAWN)
+
+
 def _figures(made: ChoiceLog, reward: Reward) -> dict[str, Any]:
-    """Values of every policy and the power line, as JSON; an argmax that is not estimable is said, not shown."""
+    """Values of every policy and the power line, as JSON; what is not estimable is said, not shown."""
     found = estimates(made, reward)
     policies = {}
     for name, by in found.items():
-        warning, shown = by["dr"].warning, by["dr"].estimable or name != "argmax"
+        told, told_of = shown(name, by["dr"]), by["dr"].effective
+        rough = told and not by["dr"].estimable
         policies[name] = {
-            "effective_size": by["dr"].effective,
+            "effective_size": told_of,
             "clients": by["dr"].rows,
-            "estimable": by["dr"].estimable,
-            "warning": warning,
-            **{estimator: _interval(one) if shown else "not estimable" for estimator, one in by.items()},
+            "estimable": told,
+            "warning": f"rough: the log says as much as {told_of:.0f} rows" if rough else by["dr"].warning,
+            **{estimator: _interval(one) if told else "not estimable" for estimator, one in by.items()},
         }
     therapists = len(set(made.seen[reward.clients]))
     power = power_of(found["top_tenth"]["gain"].se, int(reward.clients.sum()), therapists)

@@ -16,13 +16,13 @@ from training.choosing import choose
 from training.config import HeadConfig, SplitConfig, TrainConfig
 from training.learn import Learned, Material, learn_head
 from training.material import gather
-from training.offpolicy import LEAST_SIZE
+from training.offpolicy import LEAST_SIZE, Value
 from training.propensity import FEWEST_CHOICES
 from training.scoring import Choice, Scored, choices, score
 from training.split import blocks
 from training.targets import Target, intake_sds, learnable, target
 from training.trial import cut
-from training.valuation import estimates, expectations, reward_of, utility, value
+from training.valuation import LEAST_DRAWN, estimates, expectations, reward_of, shown, utility, value
 
 if TYPE_CHECKING:
     from data.dataset import Dataset
@@ -102,6 +102,10 @@ def test_an_argmax_that_the_log_says_too_little_of_is_said_and_not_shown(valued:
     assert found["effective_size"] < LEAST_SIZE
     assert found["dr"] == found["ips"] == found["gain"] == "not estimable"
     assert "not estimable" in found["warning"]
+    drawn = valued["heads"]["outcome"]["policies"]["top_tenth"]
+    assert LEAST_DRAWN < drawn["effective_size"] < LEAST_SIZE
+    assert drawn["warning"].startswith("rough")
+    assert drawn["dr"]["low"] < drawn["dr"]["high"]
 
 
 def test_the_logged_policy_is_worth_the_mean_result_and_next_available_gains_nothing_over_itself(
@@ -156,3 +160,11 @@ def test_too_few_choices_are_said_and_not_valued(block: Block) -> None:
     found = block.valued(choice=choice, pairs=score(block.history, everyone, block.material))
     assert "fewer than 100 clients" in found["note"]
     assert block.valued(heads={})["note"]
+
+
+def test_a_first_choice_needs_a_hundred_rows_and_a_draw_among_several_thirty() -> None:
+    def of(size: float) -> Value:
+        return Value(0.0, 0.1, -0.2, 0.2, size, 500)
+
+    assert [shown("argmax", of(size)) for size in (29, 99, 100)] == [False, False, True]
+    assert [shown("top_tenth", of(size)) for size in (29, 30, 100)] == [False, True, True]

@@ -13,6 +13,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "data": ("data.commands", "Simulate, import, check, describe, load and export datasets."),
     "train": ("training.commands", "Learn a bundle from a dataset and track it in MLflow."),
     "evaluate": ("training.evaluating", "Test a configuration on a dataset; nothing is kept."),
+    "tune": ("training.tuning", "Search for a better configuration; the test block stays unread."),
     "models": ("training.models", "List, show and promote registered models."),
     "serve": ("serving.commands", "Serve ranked, explained recommendations over HTTP."),
     "rank": ("serving.rank", "Rank the therapists of one client, without a server."),

@@ -9,6 +9,15 @@ from training.bundle import Bundle
 
 LEAST_R2_DIFFERENCE = -0.005
 LEAST_RANK_VALIDITY = -0.02
+SLOPES = (0.8, 1.25)
+"""Calibration: the interval of the slope of observed on predicted must reach into this band."""
+MOST_BIAS = 0.10
+"""Mean of observed less predicted, in SD: its interval must reach inside this, either way."""
+MOST_GROUP_BIAS = 0.15
+"""The same in any group of at least `GROUP_ROWS`: wider, as some forty groups are looked at in every head."""
+LEAST_GROUP_GAIN = -0.02
+"""Gain, in SD of any head, predicted for the mean client of such a group with the therapists ranked first."""
+GROUP_ROWS = 100
 
 
 def unmet(bundle: Bundle, policy: Policy, champion: str | None = None) -> list[Problem]:
@@ -83,7 +92,7 @@ def _head_problems(name: str, head: Mapping[str, Any]) -> list[Problem]:
         "r2_over_therapist_only": (LEAST_R2_DIFFERENCE, "R2 difference to therapist-only"),
         "rank_validity": (LEAST_RANK_VALIDITY, "rank validity"),
     }
-    return [
+    missed = [
         Problem(
             f"head {name}",
             f"{words}: lower 95 % bound {head[key]['low']:.4f}",
@@ -93,3 +102,53 @@ def _head_problems(name: str, head: Mapping[str, Any]) -> list[Problem]:
         for key, (least, words) in limits.items()
         if not head[key]["low"] > least
     ]
+    return missed + _calibration_problems(name, head) + _group_problems(name, head)
+
+
+def _calibration_problems(name: str, head: Mapping[str, Any]) -> list[Problem]:
+    if "calibration" not in head:
+        rule = "must be known: whether predictions come true is part of the test"
+        return [Problem(f"head {name}", "calibration not tested", rule, "train again with this version")]
+    found, problems = head["calibration"], []
+    slope, bias = found["slope"], found["bias"]
+    if slope is not None and not (slope["high"] >= SLOPES[0] and slope["low"] <= SLOPES[1]):
+        said = f"calibration slope {slope['value']:.2f} ({slope['low']:.2f} to {slope['high']:.2f})"
+        rule = f"its interval must reach into {SLOPES[0]} to {SLOPES[1]}"
+        problems.append(Problem(f"head {name}", said, rule, "train on more recent data, or with fewer rounds or parts"))
+    if not _reaches(bias, MOST_BIAS):
+        said = f"observed less predicted {_between(bias)} SD"
+        rule = f"its interval must reach inside {MOST_BIAS} SD"
+        problems.append(
+            Problem(f"head {name}", said, rule, "look for what changed since, and train on more recent data")
+        )
+    return problems
+
+
+def _group_problems(name: str, head: Mapping[str, Any]) -> list[Problem]:
+    if "groups" not in head:
+        rule = "must be known: for whom it works is part of the test"
+        return [Problem(f"head {name}", "groups not tested", rule, "train again with this version")]
+    problems = []
+    for row in head["groups"]:
+        if row["n"] is None or row["n"] < GROUP_ROWS:
+            continue
+        where = f"head {name}, {row['attribute']} {row['group']} ({row['n']} results)"
+        if "bias" in row and not _reaches(row["bias"], MOST_GROUP_BIAS):
+            said, rule = (
+                f"observed less predicted {_between(row['bias'])} SD",
+                f"must reach inside {MOST_GROUP_BIAS} SD",
+            )
+            problems.append(Problem(where, said, rule, "look at what the model does not know of this group"))
+        if "gain" in row and row["gain"]["value"] < LEAST_GROUP_GAIN:
+            said, rule = f"predicted gain {row['gain']['value']:.3f} SD", f"must not be below {LEAST_GROUP_GAIN}"
+            problems.append(Problem(where, said, rule, "weigh this head more, or the others less"))
+    return problems
+
+
+def _reaches(figure: Mapping[str, float], most: float) -> bool:
+    """Whether the interval holds any value between -most and most."""
+    return figure["low"] <= most and figure["high"] >= -most
+
+
+def _between(figure: Mapping[str, float]) -> str:
+    return f"observed less predicted {figure['value']:+.2f} ({figure['low']:+.2f} to {figure['high']:+.2f}) SD"

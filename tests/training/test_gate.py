@@ -18,6 +18,20 @@ HEAD = {
     "r2_over_patient_only": {"value": 0.01, "low": 0.0, "high": 0.02},
     "r2_over_therapist_only": {"value": 0.01, "low": 0.0, "high": 0.02},
     "rank_validity": {"value": 0.1, "low": 0.0, "high": 0.2},
+    "calibration": {
+        "slope": {"value": 1.0, "low": 0.9, "high": 1.1},
+        "bias": {"value": 0.0, "low": -0.05, "high": 0.05},
+    },
+    "groups": [
+        {
+            "attribute": "gender",
+            "group": "woman",
+            "n": 100,
+            "bias": {"value": 0.0, "low": -0.1, "high": 0.1},
+            "gain": {"value": 0.2, "low": 0.1, "high": 0.3},
+        },
+        {"attribute": "gender", "group": "unknown", "n": None},
+    ],
 }
 GOOD = {"forward": True, "test_from": "2026-01-01", "heads": {"outcome": HEAD}}
 
@@ -68,6 +82,61 @@ def test_a_lower_bound_above_the_limit_passes(said: Said, key: str, low: float):
 
 def test_a_bound_that_is_not_a_number_does_not_pass(said: Said):
     assert len(told(said(evaluation=with_low("rank_validity", float("nan"))))) == 1
+
+
+def with_calibration(**figures: Any) -> dict[str, Any]:
+    return {**GOOD, "heads": {"outcome": {**HEAD, "calibration": {**HEAD["calibration"], **figures}}}}
+
+
+def interval(low: float, high: float) -> dict[str, float]:
+    return {"value": (low + high) / 2, "low": low, "high": high}
+
+
+@pytest.mark.parametrize(("low", "high", "passes"), [
+    (0.5, 0.79, False), (0.5, 0.8, True), (0.9, 1.1, True), (0.3, 3.0, True), (1.25, 1.5, True), (1.26, 1.5, False),
+])  # fmt: skip
+def test_the_calibration_slope_has_to_reach_into_its_band(said: Said, low: float, high: float, passes: bool):
+    lines = told(said(evaluation=with_calibration(slope=interval(low, high))))
+    assert (lines == []) is passes
+    assert all("calibration slope" in line for line in lines)
+
+
+@pytest.mark.parametrize(("low", "high", "passes"), [(0.11, 0.3, False), (0.09, 0.3, True), (-0.3, -0.101, False)])
+def test_predictions_that_are_off_for_everyone_do_not_pass(said: Said, low: float, high: float, passes: bool):
+    assert (told(said(evaluation=with_calibration(bias=interval(low, high)))) == []) is passes
+
+
+def test_predictions_that_are_all_equal_have_no_slope_to_hold_against_them(said: Said):
+    assert told(said(evaluation=with_calibration(slope=None))) == []
+
+
+def with_group(**figures: Any) -> dict[str, Any]:
+    return {**GOOD, "heads": {"outcome": {**HEAD, "groups": [{**HEAD["groups"][0], **figures}]}}}
+
+
+@pytest.mark.parametrize(("figures", "words"), [
+    ({"bias": interval(0.16, 0.4)}, "observed less predicted +0.28 (+0.16 to +0.40) SD"),
+    ({"bias": interval(-0.4, -0.16)}, "observed less predicted -0.28"),
+    ({"gain": {"value": -0.021, "low": -0.1, "high": 0.1}}, "predicted gain -0.021 SD"),
+    ({"bias": interval(0.15, 0.4)}, None),
+    ({"gain": {"value": -0.02, "low": -0.1, "high": 0.1}}, None),
+    ({"n": 99, "bias": interval(0.3, 0.4), "gain": interval(-0.4, -0.2)}, None),
+])  # fmt: skip
+def test_a_group_that_is_misjudged_or_loses_does_not_pass_and_is_named(
+    said: Said, figures: dict[str, Any], words: str | None
+):
+    lines = told(said(evaluation=with_group(**figures)))
+    assert len(lines) == (words is not None)
+    for line in lines:
+        assert words is not None
+        assert words in line
+        assert line.startswith("head outcome, gender woman (100 results)")
+
+
+def test_a_bundle_whose_calibration_and_groups_were_never_looked_at_does_not_pass(said: Said):
+    bare = {key: value for key, value in HEAD.items() if key not in ("calibration", "groups")}
+    lines = told(said(evaluation={**GOOD, "heads": {"outcome": bare}}))
+    assert ["calibration not tested" in line or "groups not tested" in line for line in lines] == [True, True]
 
 
 def test_a_bundle_without_an_evaluation_does_not_pass(said: Said):

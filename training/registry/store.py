@@ -38,7 +38,8 @@ def _local() -> str:
 
 
 def _be_quiet() -> None:
-    """MLflow and Alembic announce every migration of a new store; nobody asked."""
+    """MLflow and Alembic announce every migration of a new store, and MLflow every download; nobody asked."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="mlflow")

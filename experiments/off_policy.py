@@ -74,7 +74,7 @@ def measure(plan: Plan, test: int) -> dict[str, float]:
     true = truth.outcome(own[made.position], theirs) / sd
     policies = {"logged": made.assigned.astype(np.float64), **made.policies()}
     worth = {
-        name: float(np.bincount(made.position, chance * true)[reward.clients].mean())
+        name: float(np.bincount(made.position, chance * true)[reward.possible].mean())
         for name, chance in policies.items()
     }
     row = {f"propensity_{name}": value for name, value in _propensities(truth, own, theirs, made).items()}

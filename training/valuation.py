@@ -35,14 +35,16 @@ LEAST_DRAWN = 30.0
 
 @dataclass(frozen=True)
 class Reward:
-    """One head's results in its SD units, for the clients of a log who could have one."""
+    """One head's results in its SD units, of the clients of a log who have one."""
 
+    possible: Bools
+    """Which clients of the log could have had a result, shape (clients,)."""
     clients: Bools
-    """Which clients of the log."""
+    """Which of those have one: they stand for the others."""
     value: Floats
-    """Result of each of them; 0 where it is missing."""
+    """Their results."""
     weight: Floats
-    """0 where the result is missing, else what it counts for so that it stands for the missing; mean 1."""
+    """What each counts for, so that they stand for all who could have had a result; mean 1."""
     expected: Floats
     """The model's expected result of each pair of the log."""
 
@@ -90,16 +92,16 @@ def value(
 def _of_head(
     config: TrainConfig, head: HeadConfig, made: ChoiceLog, reward: Reward, test_from: str | None
 ) -> dict[str, Any]:
-    known = reward.weight > 0
-    if known.sum() < FEWEST_CHOICES:
-        return {"note": f"no value: {int(known.sum())} results of clients with a choice, {FEWEST_CHOICES} are needed"}
+    known, possible = int(reward.clients.sum()), int(reward.possible.sum())
+    if known < FEWEST_CHOICES:
+        return {"note": f"no value: {known} results of clients with a choice, {FEWEST_CHOICES} are needed"}
     facts: dict[str, Any] = {
-        "clients": len(known),
+        "clients": possible,
         "therapists": len(set(made.therapist_id)),
         "offers_recorded": made.recorded,
         "test_from": test_from,
         "share_recorded": made.propensities.recorded.mean(),
-        "share_known": known.mean(),
+        "share_known": known / possible,
     }
     return {**_figures(made, reward), "target_trial": target_trial(config, head, facts)}
 
@@ -120,16 +122,22 @@ def utility(heads: Mapping[str, Head], expected: Mapping[str, Floats]) -> Floats
 
 
 def reward_of(goal: Target, head: Head, seen: Scored, made: ChoiceLog, expected: Floats) -> Reward:
-    """The results of a log's clients in SD units; `expected` are the model's of the log's pairs."""
-    weight = np.where(goal.known, observation_weights(goal, seen.blocks["client"]), 0.0)[made.rows]
-    could = goal.possible[made.rows]
-    result = np.nan_to_num(goal.value[made.rows] / head.info.sd)
-    weight = weight[could] / max(float(weight[could].mean()), 1e-12)
-    return Reward(could, result[could], weight, expected)
+    """The results of a log's clients in SD units; `expected` are the model's of the log's pairs.
+
+    Clients without a result are stood for by weights, not by the model: many lack the intake score that it leans on.
+    """
+    possible, known = goal.possible[made.rows], goal.known[made.rows]
+    rows = made.rows[known]
+    weight = observation_weights(goal, seen.blocks["client"])[rows]
+    return Reward(possible, known, goal.value[rows] / head.info.sd, weight / max(float(weight.mean()), 1e-12), expected)
 
 
 def estimates(made: ChoiceLog, reward: Reward, level: float = LEVEL) -> dict[str, dict[str, Value]]:
-    """Policy -> estimator (`ips`, `snips`, `dr`, and `gain`: doubly robust, over next-available) -> value."""
+    """Policy -> estimator (`ips`, `snips`, `dr`, and `gain`: doubly robust, over next-available) -> value.
+
+    Errors count by therapist where they may hang together, which plain weighted rewards (`ips`) do not: whom a policy
+    sends to a therapist is the policy, not chance.
+    """
     here = reward.clients
     own, cluster = made.propensities.assigned[here], made.seen[here]
     logged = reward.expected[made.assigned][here]
@@ -137,6 +145,7 @@ def estimates(made: ChoiceLog, reward: Reward, level: float = LEVEL) -> dict[str
     for name, probability in made.policies().items():
         brought: Floats = np.bincount(made.position, probability * reward.expected).astype(np.float64)[here]
         terms[name] = (weights(probability[made.assigned][here], own), brought)
+    terms = {name: (ratio, _standing_for(brought, reward.weight)) for name, (ratio, brought) in terms.items()}
     chance, average = terms["next_available"]
     found = {}
     for name, (ratio, brought) in terms.items():
@@ -144,12 +153,18 @@ def estimates(made: ChoiceLog, reward: Reward, level: float = LEVEL) -> dict[str
         against = (ratio - chance) * reward.weight
         gain = doubly_robust(reward.value, against, logged, brought - average, level, cluster)
         found[name] = {
-            "ips": inverse_propensity(reward.value, weight, level, cluster),
+            "ips": inverse_propensity(reward.value, weight, level),
             "snips": self_normalised(reward.value, weight, level, cluster),
             "dr": doubly_robust(reward.value, weight, logged, brought, level, cluster),
             "gain": replace(gain, effective=effective_size(weight)),
         }
     return found
+
+
+def _standing_for(values: Floats, weight: Floats) -> Floats:
+    """Rows whose plain mean is the weighted mean, and whose spread is that of the weighted deviations."""
+    mean = float(np.average(values, weights=weight))
+    return mean + weight * (values - mean)
 
 
 def shown(policy: str, one: Value) -> bool:
@@ -172,7 +187,7 @@ def _figures(made: ChoiceLog, reward: Reward) -> dict[str, Any]:
             **{estimator: _interval(one) if told else "not estimable" for estimator, one in by.items()},
         }
     therapists = len(set(made.seen[reward.clients]))
-    power = power_of(found["top_tenth"]["gain"].se, int(reward.clients.sum()), therapists)
+    power = power_of(found["top_tenth"]["gain"].se, len(reward.value), therapists)
     return {"policies": policies, "power": power.as_json()}
 
 

@@ -148,11 +148,10 @@ def _probabilities(
     utility = utility + 0.5 * staff.trained[therapists, clients.problem[client]]
     utility = utility + 0.8 * (staff.site[therapists] == clients.site[client])
     utility = utility + 0.12 * severity * np.where(staff.skill_known, staff.skill, 0)[therapists]
-    arm = ARMS[plan.arm]
-    if arm.severity_to_better:
-        driver = clients.hidden[client] if arm.hidden_severity else severity
+    if plan.severity_to_better:
+        driver = clients.hidden[client] if ARMS[plan.arm].hidden_severity else severity
         main = truth.effects.main[truth.era[e], therapists]
-        utility = utility + arm.severity_to_better * driver * main / max(truth.effects.main.std(), 1e-9)
+        utility = utility + plan.severity_to_better * driver * main / max(truth.effects.main.std(), 1e-9)
     utility = np.where(offers >= 0, np.where(by_lot[:, None], 0.0, utility), -np.inf)
     odds = np.exp(utility - utility.max(axis=1, keepdims=True))
     return np.asarray(odds / odds.sum(axis=1, keepdims=True))

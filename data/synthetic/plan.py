@@ -41,6 +41,13 @@ class Plan(BaseModel):
     """How many of the eligible therapists with a place are at hand for one client."""
     harm: str | None = Field(None, pattern=r"^[a-z_]+=.+$")
     """COLUMN=VALUE: clients in whom this holds are harmed, most by a third of the therapists."""
+    confounding: float | None = Field(None, ge=0, le=5)
+    """How strongly severe clients are sent to better therapists, in place of what the arm says."""
+
+    @property
+    def severity_to_better(self) -> float:
+        """Log odds, per SD of severity and SD of the therapist's effect, by which assignment leans to the better."""
+        return ARMS[self.arm].severity_to_better if self.confounding is None else self.confounding
 
 
 @dataclass(frozen=True)

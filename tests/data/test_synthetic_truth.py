@@ -132,6 +132,21 @@ def test_confounded_sends_severe_clients_to_better_therapists_and_base_hardly_do
         assert low < np.corrcoef(truth.severity[rows], main)[0, 1] < high
 
 
+def test_confounding_can_be_turned_up_by_number_and_by_default_is_that_of_the_arm() -> None:
+    found = []
+    for strength in (0.0, 0.8, 1.6):
+        _, truth = simulate(Plan(arm="confounded", episodes=1500, therapists=100, confounding=strength))
+        rows, main = assigned(truth)
+        found.append(np.corrcoef(truth.severity[rows], main)[0, 1])
+    assert abs(found[0]) < 0.15
+    assert found[0] + 0.1 < found[1] < found[2] - 0.05
+    same = Plan(arm="confounded", episodes=300, therapists=20)
+    stated = same.model_copy(update={"confounding": 0.8})
+    assert simulate(same)[0].fingerprint() == simulate(stated)[0].fingerprint()
+    base = Plan(episodes=300, therapists=20)
+    assert simulate(base)[0].fingerprint() == simulate(base.model_copy(update={"confounding": 0.0}))[0].fingerprint()
+
+
 def test_hidden_sends_by_a_severity_that_no_table_holds_and_that_makes_outcomes_worse() -> None:
     dataset, truth = made("hidden")
     rows, main = assigned(truth)

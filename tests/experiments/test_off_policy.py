@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from data.synthetic.clinic import simulate
-from experiments.off_policy import ESTIMATORS, _plan, figure, learn_and_log, measure, summary, table
+from data.synthetic.plan import Arm
+from experiments.off_policy import ESTIMATORS, _plan, figure, learn_and_log, measure, run, summary, table
 
 TEST = 600
 
@@ -51,3 +52,11 @@ def test_coverage_has_a_binomial_interval_and_every_row_is_shown(rows: pd.DataFr
     assert table(result).row_count == 4 * len(ESTIMATORS)
     assert "SYNTHETIC" in str(table(result).title)
     assert figure(result, tmp_path / "off_policy.png").stat().st_size > 0
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("arm", ["base", "confounded"])
+def test_nine_in_ten_intervals_hold_the_true_value_and_are_narrow_enough(arm: Arm) -> None:
+    found = run(seeds=200, arms=(arm,))["arms"][arm]["policies"]["top_tenth"]["dr"]
+    assert 0.85 <= found["coverage"] <= 0.96
+    assert found["half_width"] <= 0.15

@@ -172,7 +172,8 @@ def table(result: dict[str, Any]) -> Table:
         f"SYNTHETIC: {result['test_episodes']} test episodes, {result['seeds']} seeds, {result['level']:.0%} intervals"
     )
     names = ("coverage", "95 % of it", "half-width", "bias", "SD of error", "effective size", "not estimable")
-    grid = Table("arm", "policy", "estimator", *names, title=title)
+    caption = "\n".join(_of_propensities(arm, found["propensity"]) for arm, found in result["arms"].items())
+    grid = Table("arm", "policy", "estimator", *names, title=title, caption=caption)
     for arm, found in result["arms"].items():
         for policy, by in found["policies"].items():
             for estimator in ESTIMATORS:
@@ -184,6 +185,14 @@ def table(result: dict[str, Any]) -> Table:
                     f"{1 - by['estimable']:.0%}",
                 )  # fmt: skip
     return grid
+
+
+def _of_propensities(arm: str, mean: dict[str, float]) -> str:
+    return (
+        f"{arm}: propensities {mean['share_recorded']:.0%} recorded, {mean['share_clipped']:.1%} clipped; estimated ones "
+        f"off by {mean['mean_error']:.3f} on average (an even chance: {mean['mean_error_even']:.3f}), rank correlation "
+        f"with the true ones {mean['rank_correlation']:.2f}, calibration slope {mean['calibration_slope']:.2f}"
+    )
 
 
 def figure(result: dict[str, Any], path: Path) -> Path:

@@ -189,8 +189,8 @@ def table(result: dict[str, Any]) -> Table:
 
 def _of_propensities(arm: str, mean: dict[str, float]) -> str:
     return (
-        f"{arm}: propensities {mean['share_recorded']:.0%} recorded, {mean['share_clipped']:.1%} clipped; estimated ones "
-        f"off by {mean['mean_error']:.3f} on average (an even chance: {mean['mean_error_even']:.3f}), rank correlation "
+        f"{arm}: propensities {mean['share_recorded']:.0%} recorded, {mean['share_clipped']:.1%} clipped; the "
+        f"estimated off by {mean['mean_error']:.3f} on average (an even chance: {mean['mean_error_even']:.3f}), rank correlation "
         f"with the true ones {mean['rank_correlation']:.2f}, calibration slope {mean['calibration_slope']:.2f}"
     )
 
@@ -214,6 +214,6 @@ def figure(result: dict[str, Any], path: Path) -> Path:
     panels[0].set_ylabel(
         f"share of {result['seeds']} clinics whose {result['level']:.0%} interval\nholds the true value"
     )
-    panels[-1].legend(frameon=False, fontsize=8)
+    canvas.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     canvas.savefig(path, dpi=120)
     return path

@@ -50,7 +50,8 @@ def _words(clients: pd.DataFrame, name: str) -> pd.Series:
     """A code, or the first of several."""
     if name not in clients:
         return pd.Series(UNKNOWN, index=clients.index)
-    return clients[name].astype("str").str.split("|").str[0].fillna(UNKNOWN).replace("", UNKNOWN)
+    words = [UNKNOWN if pd.isna(cell) else str(cell).split("|")[0] for cell in clients[name]]
+    return pd.Series(words, index=clients.index, dtype=object)
 
 
 def _numbers(clients: pd.DataFrame, name: str) -> pd.Series:

@@ -99,28 +99,32 @@ def rank(
     wait_days: Floats,
     ids: Sequence[str],
     groups_for: int | None = None,
+    price: Floats | None = None,
 ) -> Ranked:
     """Orders n eligible therapists; `wait_days` (n,) may be NaN; tie groups are told apart for the first `groups_for`.
 
     Groups follow each other, and within one the posterior mean decides; without a meaningful difference the soonest
-    slot does, then utility, then the id.
+    slot does, then utility, then the id. `price` (n,), in SD, is what a place of each is worth to others
+    (`training.prices`): order and groups subtract it, the utility that is shown and the meaningful difference do not.
     """
     names = np.array(ids)
     total = utility(posteriors, weighing)
+    net = total if price is None else total - price
     gain_sds = {name: posterior.gain_sd() for name, posterior in posteriors.items()}
     spread = utility_sd(gain_sds, weighing)
-    best_first = np.lexsort((names, -total))
+    best_first = np.lexsort((names, -net))
     best = best_first[0]
     chance = float(ndtr((total[best] - WORTH) / spread[best])) if spread[best] > 0 else float(total[best] > WORTH)
     meaningful = chance >= SURE
     gains = {n: Gain.of(p.mean - p.mean.mean(), gain_sds[n]) for n, p in posteriors.items()}
-    if meaningful:
+    scarce = price is not None and float(net[best] - net.mean()) > WORTH
+    if meaningful or scarce:
         first = len(names) if groups_for is None else groups_for
-        groups = tie_groups(posteriors, weighing, total, best_first, first)
-        order = np.lexsort((names, -total, np.where(groups == 0, len(names) + 1, groups)))
+        groups = tie_groups(posteriors, weighing, net, best_first, first)
+        order = np.lexsort((names, -net, np.where(groups == 0, len(names) + 1, groups)))
     else:
         groups = np.ones(len(names), dtype=np.int64)
-        order = np.lexsort((names, -total, np.where(np.isnan(wait_days), np.inf, wait_days)))
+        order = np.lexsort((names, -net, np.where(np.isnan(wait_days), np.inf, wait_days)))
     return Ranked(order, Gain.of(total, spread), gains, groups, meaningful, chance)
 
 

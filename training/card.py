@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from training.bundle import Bundle, Manifest
+from training.telling import NAMES, REGIMES, group_lines, head_lines
 
 FIGURES = {
     "r2_over_patient_only": "over patient-only",
@@ -46,6 +47,7 @@ def _lines(manifest: Manifest, bundle: Bundle) -> Iterator[str]:
     for name, head in bundle.heads.items():
         yield _row(name, head.info.source, head.info.rows, head.info.weight, manifest.evaluation)
     yield ""
+    yield from _came_true(manifest.evaluation)
     yield from _gain(manifest.evaluation)
     yield "## Limits"
     yield ""
@@ -72,8 +74,23 @@ def _row(name: str, source: str, rows: int, weight: float, evaluation: Mapping[s
     return f"| {name} | {source} | {rows} | {weight} | {_figure(tested['r2']['model'])} | {cells} |"
 
 
+def _came_true(evaluation: Mapping[str, Any]) -> Iterator[str]:
+    """Calibration, intervals, ranks and groups of every head, in sentences."""
+    heads = evaluation.get("heads", {})
+    lines = [line for n, head in heads.items() for line in (*head_lines(n, head), *group_lines(n, head))]
+    if not lines:
+        return
+    yield "## Whether it came true"
+    yield ""
+    yield "On clients of the test block. 1.00 times would be exactly as predicted; groups under 10 are not looked at."
+    yield ""
+    yield from (f"- {line}" for line in lines)
+    yield ""
+
+
 def _gain(evaluation: Mapping[str, Any]) -> Iterator[str]:
-    gains = evaluation.get("utility", {}).get("over_next_available")
+    utility = evaluation.get("utility", {})
+    gains = utility.get("over_next_available")
     if not gains:
         return
     yield "## Gain over the next available therapist"
@@ -81,6 +98,24 @@ def _gain(evaluation: Mapping[str, Any]) -> Iterator[str]:
     yield f"- this model: {_figure(gains['model']['gain'])} SD of utility (it claims {gains['model']['claimed']:.3f})"
     yield f"- a shrunken therapist mean: {_figure(gains['therapist_mean']['gain'])} SD"
     yield "- the prognosis alone: 0, for it expects the same of every therapist"
+    yield ""
+    yield from _regimes(utility.get("regimes", []))
+
+
+def _regimes(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """What came true of each way to choose under each regime, with all therapists offered, in SD of utility."""
+    mine = {(row["policy"], row["regime"]): row["gain"] for row in rows if row["eligible"] == "all"}
+    if not mine:
+        return
+    shown = [regime for regime in REGIMES if ("model", regime) in mine]
+    yield "| way to choose | " + " | ".join(shown) + " |"
+    yield "|---" * (len(shown) + 1) + "|"
+    for policy, words in NAMES.items():
+        if all((policy, regime) in mine for regime in shown):
+            yield f"| {words} | " + " | ".join(_figure(mine[policy, regime]) for regime in shown) + " |"
+    yield ""
+    yield "Under full caseloads the places are exactly those taken: a therapist who is better for everyone is worth"
+    yield "nothing there, and only what differs between clients counts."
     yield ""
 
 

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from training.telling import head_lines, regime_lines
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
@@ -113,10 +115,12 @@ def words(summary: dict[str, Any]) -> str:
             lines.append(
                 f"{name}: R2 {_figure(head['r2']['model'])}, over patient-only {_figure(head['r2_over_patient_only'])}"
             )
+            lines += head_lines(name, head)
     gains = evaluation.get("utility", {}).get("over_next_available")
     if gains:
         shown = f"; proven: {summary['proven']}" if "proven" in summary else ""
         lines.append(f"gain over next available {_figure(gains['model']['gain'])} SD{shown}")
+        lines += regime_lines(evaluation["utility"])
     lines += [f"head {name} left out: {reason}" for name, reason in summary["left_out"].items()]
     if "version" in summary:
         lines.append(f"registered as version {summary['version']}, MLflow run {summary['run_id']}")

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure as Canvas
 
 from training.ranking import Z80
 from training.run import Trained
+
+Floats = npt.NDArray[np.float64]
 
 INK, SOFT = "#1f4e5f", "#9db4ab"
 
@@ -19,6 +22,9 @@ def draw(trained: Trained, folder: Path) -> list[Path]:
     evaluation = trained.bundle.manifest.evaluation
     if "heads" in evaluation:
         pictures["evaluation"] = _evaluation(evaluation)
+        tested = {name: head for name, head in evaluation["heads"].items() if "calibration" in head}
+        if tested:
+            pictures |= {"calibration": _calibration(tested), "dose_response": _dose_response(tested)}
     paths = []
     label = "SYNTHETIC: " if trained.bundle.manifest.synthetic else ""
     for name, (canvas, finding) in pictures.items():
@@ -78,3 +84,49 @@ def _evaluation(evaluation: Mapping[str, Any]) -> tuple[Canvas, str]:
     when = "forward in time" if evaluation["forward"] else "on clients held out (no dates)"
     axes.set_xlabel("difference of R2, or outcome SD from last to first rank (95 % interval)", loc="right")
     return canvas, f"{better} of {len(rows)} comparisons lie above 0 with their whole interval, tested {when}"
+
+
+def _calibration(heads: Mapping[str, Any]) -> tuple[Canvas, str]:
+    """Observed on predicted by tenths of the predictions, head by head; the line is what was predicted."""
+    canvas, panels = _panels(len(heads))
+    near = total = 0
+    for axes, (name, head) in zip(panels, heads.items(), strict=True):
+        rows = head["calibration"]["deciles"]
+        predicted = np.array([row["predicted"] for row in rows])
+        low, high = _with_intervals(axes, predicted, [row["observed"] for row in rows])
+        near, total = near + int(((low <= predicted) & (predicted <= high)).sum()), total + len(rows)
+        ends = [predicted.min(), predicted.max()] if len(rows) else [0, 1]
+        axes.plot(ends, ends, color="black", linewidth=0.8)
+        axes.set_xlabel("predicted")
+        axes.set_title(name, fontsize=9)
+    panels[0].set_ylabel("observed (95 % interval)")
+    return canvas, f"In {near} of {total} tenths the interval of what was observed holds what was predicted"
+
+
+def _dose_response(heads: Mapping[str, Any]) -> tuple[Canvas, str]:
+    """Result less prognosis by how high the therapist seen ranked among those offered, head by head."""
+    canvas, panels = _panels(len(heads))
+    rising = 0
+    for axes, (name, head) in zip(panels, heads.items(), strict=True):
+        rows = head["dose_response"]
+        middle = np.array([(row["from"] + row["to"]) / 2 for row in rows])
+        _with_intervals(axes, middle, [row["mean"] for row in rows])
+        rising += head["rank_validity"]["low"] > 0
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.set_xlabel("predicted rank, 1 = best")
+        axes.set_title(name, fontsize=9)
+    panels[0].set_ylabel("result less prognosis (SD)")
+    return canvas, f"In {rising} of {len(heads)} heads results rise with the rank of the therapist seen, beyond chance"
+
+
+def _panels(count: int) -> tuple[Canvas, list[Any]]:
+    """A canvas with so many axes side by side."""
+    canvas = Canvas(figsize=(1 + 2.6 * count, 3.4), layout="constrained")
+    return canvas, list(canvas.subplots(1, count, squeeze=False)[0])
+
+
+def _with_intervals(axes: Any, x: Floats, figures: list[Mapping[str, float]]) -> tuple[Floats, Floats]:
+    """Draws figures with their intervals at x, and returns the ends."""
+    value, low, high = (np.array([figure[end] for figure in figures]) for end in ("value", "low", "high"))
+    axes.errorbar(x, value, yerr=[value - low, high - value], fmt="o", color=INK, ecolor=SOFT, markersize=4)
+    return low, high

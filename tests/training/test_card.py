@@ -23,6 +23,32 @@ def test_the_card_has_a_row_for_every_head_and_the_gain(trained: Trained):
     assert f"{gain['value']:.3f} ({gain['low']:.3f} to {gain['high']:.3f}) SD of utility" in card
 
 
+def test_the_card_says_whether_predictions_came_true_and_compares_every_way_to_choose(trained: Trained):
+    card = model_card(trained.bundle.manifest, trained.bundle)
+    assert "## Whether it came true" in card
+    assert "outcome: predictions came true" in card
+    assert "inside 80 % intervals" in card
+    assert "observed less predicted" in card
+    assert "| way to choose | free choice | available slots | full caseloads |" in card
+    for words in ("this model", "preferences only", "nearest neighbours", "one boosted model"):
+        assert f"| {words} |" in card
+
+
+def test_a_bundle_without_the_newer_figures_still_has_a_card_and_pictures(trained: Trained, tmp_path: Path):
+    newer = ("calibration", "intervals", "dose_response", "groups", "therapists_held_out")
+    evaluation = dict(trained.bundle.manifest.evaluation)
+    evaluation["heads"] = {
+        name: {key: value for key, value in head.items() if key not in newer}
+        for name, head in evaluation["heads"].items()
+    }
+    evaluation["utility"] = {key: value for key, value in evaluation["utility"].items() if key != "regimes"}
+    manifest = trained.bundle.manifest.model_copy(update={"evaluation": evaluation})
+    bundle = replace(trained.bundle, manifest=manifest)
+    assert "## Gain" in model_card(manifest, bundle)
+    assert "came true" not in model_card(manifest, bundle)
+    assert len(draw(replace(trained, bundle=bundle), tmp_path)) == 2
+
+
 def test_the_card_names_what_was_left_out_and_what_was_not_tested(trained: Trained):
     manifest = trained.bundle.manifest.model_copy(
         update={"left_out": {"alliance": "0 labels; at least 50 are needed"}, "evaluation": {"note": "not evaluated"}}
@@ -49,7 +75,8 @@ def test_the_card_states_its_limits_and_judges_no_therapist(trained: Trained):
 
 def test_pictures_are_drawn_of_the_therapists_and_of_the_evaluation(trained: Trained, tmp_path: Path):
     paths = draw(trained, tmp_path)
-    assert [path.name for path in paths] == ["therapists.png", "evaluation.png"]
+    names = ["therapists.png", "evaluation.png", "calibration.png", "dose_response.png"]
+    assert [path.name for path in paths] == names
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
 
@@ -63,4 +90,4 @@ def test_a_fit_without_therapists_can_be_drawn_too(trained: Trained, tmp_path: P
     solution = trained.bundle.heads["outcome"].solution
     bare = replace(solution, prior=solution.prior[:0, :0], within=solution.within[:, :0, :0])
     learned = replace(trained.learned["outcome"], head=replace(trained.bundle.heads["outcome"], solution=bare))
-    assert len(draw(replace(trained, learned={"outcome": learned}), tmp_path)) == 2
+    assert len(draw(replace(trained, learned={"outcome": learned}), tmp_path)) == 4

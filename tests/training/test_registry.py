@@ -90,7 +90,8 @@ def test_a_run_keeps_pictures_card_and_manifest(tracked: "list[Tracked]", place:
     names = {one.path for one in client.list_artifacts(tracked[0].run_id)}
     pictures = {one.path for one in client.list_artifacts(tracked[0].run_id, "pictures")}
     assert {"model_card.md", "manifest.json", "pictures"} <= names
-    assert pictures == {"pictures/therapists.png", "pictures/evaluation.png"}
+    drawn = ("therapists", "evaluation", "calibration", "dose_response")
+    assert pictures == {f"pictures/{name}.png" for name in drawn}
     card = client.download_artifacts(tracked[0].run_id, "model_card.md", str(place))
     assert "Learned from synthetic data" in Path(card).read_text()
 

@@ -82,7 +82,7 @@ def _came_true(evaluation: Mapping[str, Any]) -> Iterator[str]:
         return
     yield "## Whether it came true"
     yield ""
-    yield "On clients of the test block. 1.00 times would be exactly as predicted; groups under 10 are not looked at."
+    yield "On clients of the test block. Results that rise by 1.00 for every 1 predicted are as predicted."
     yield ""
     yield from (f"- {line}" for line in lines)
     yield ""

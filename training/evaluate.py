@@ -113,8 +113,8 @@ def r2_difference(y: Floats, better: Floats, than: Floats, weight: Floats, resam
 def slope(
     response: Floats, regressor: Floats, control: Floats, weight: Floats, resamples: Resamples
 ) -> tuple[Figure, Floats]:
-    """Slope of the response on a regressor, given controls (n,) or (n, k), and its resamples."""
-    if np.ptp(regressor) < 1e-12:
+    """Slope of the response on a regressor, given controls (n,) or (n, k), and its resamples; 0 without any result."""
+    if np.ptp(regressor) < 1e-12 or not weight.any():
         return Figure(0.0, 0.0, 0.0), np.zeros(len(resamples.counts))
     x = _columns(regressor, control)
     outer = weight[:, None, None] * x[:, :, None] * x[:, None, :]

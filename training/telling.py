@@ -22,20 +22,20 @@ def head_lines(name: str, head: Mapping[str, Any]) -> Iterator[str]:
         return
     slope = head["calibration"]["slope"]
     if slope is not None:
-        yield f"{name}: predictions came true {_times(slope)}"
+        yield f"{name}: results rose by {_rise(slope)} for every 1 predicted"
     inside = head["intervals"]["coverage"]
     if head["intervals"]["kind"] == "conformal":
         held = " and ".join(f"{one['covered']:.1%} inside {level} % intervals" for level, one in inside.items())
         yield f"{name}: of {inside['80']['n']} results {held}"
     if "slope" in head.get("therapists_held_out", {}):
         found = head["therapists_held_out"]
-        said = f"{name}: with {found['therapists']} therapists held out, what their profile foretold came true"
-        yield f"{said} {_times(found['slope'])}"
+        said = f"{name}: with {found['therapists']} therapists held out, results rose by {_rise(found['slope'])}"
+        yield f"{said} for every 1 that their profile foretold"
     yield from _steps(name, head["dose_response"])
 
 
-def _times(slope: Mapping[str, float]) -> str:
-    return f"{slope['value']:.2f} times ({slope['low']:.2f} to {slope['high']:.2f})"
+def _rise(slope: Mapping[str, float]) -> str:
+    return f"{slope['value']:.2f} ({slope['low']:.2f} to {slope['high']:.2f})"
 
 
 def _steps(name: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

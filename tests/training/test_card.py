@@ -26,7 +26,7 @@ def test_the_card_has_a_row_for_every_head_and_the_gain(trained: Trained):
 def test_the_card_says_whether_predictions_came_true_and_compares_every_way_to_choose(trained: Trained):
     card = model_card(trained.bundle.manifest, trained.bundle)
     assert "## Whether it came true" in card
-    assert "outcome: predictions came true" in card
+    assert "for every 1 predicted" in card
     assert "inside 80 % intervals" in card
     assert "observed less predicted" in card
     assert "| way to choose | free choice | available slots | full caseloads |" in card
@@ -45,7 +45,7 @@ def test_a_bundle_without_the_newer_figures_still_has_a_card_and_pictures(traine
     manifest = trained.bundle.manifest.model_copy(update={"evaluation": evaluation})
     bundle = replace(trained.bundle, manifest=manifest)
     assert "## Gain" in model_card(manifest, bundle)
-    assert "came true" not in model_card(manifest, bundle)
+    assert "## Whether it came true" not in model_card(manifest, bundle)
     assert len(draw(replace(trained, bundle=bundle), tmp_path)) == 2
 
 

@@ -62,7 +62,7 @@ def test_train_says_it_in_words_too():
     assert done.exit_code == 0, done.exception
     assert "synthetic data: no figure says anything about real therapy" in done.stdout
     assert "outcome: R2" in done.stdout
-    assert "outcome: predictions came true" in done.stdout
+    assert "for every 1 predicted" in done.stdout
     assert "gain over next available" in done.stdout
     assert "full caseloads: " in done.stdout
     assert "registered" not in done.stdout

@@ -26,6 +26,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Days = npt.NDArray[np.datetime64]
 
+REGIMES = ("free choice", "available slots", "full caseloads")
 SIZES = (10, 20, None)
 A_SLOT_WITHIN = np.timedelta64(14, "D")
 TOGETHER = 200
@@ -49,20 +50,23 @@ class Choices:
         """A row for each regime, number of eligible and policy, in that order.
 
         `policies` gives each policy's response (clients,), result less prognosis, and score (pairs,), both in SD.
-        Without days there are no slots to speak of.
+        Without days there are no slots to speak of; sizes larger than any choice are left out.
         """
         rows = []
         largest = int(np.bincount(self.offered.position).max())
         slots = None if np.isnat(self.day).any() else self._slots()
         for size in SIZES:
             if size is not None and size >= largest:
-                continue  # the same as all of them
+                continue
             kept = self.offered.among(size, self.seed)
             for name, (response, score) in policies.items():
                 test = _Test(np.nan_to_num(response), np.where(np.isnan(response), 0.0, weight), resamples)
                 for regime, found in self._of(score, kept, slots, test).items():
                     rows.append({"regime": regime, "eligible": size or "all", "policy": name, **found})
-        return sorted(rows, key=lambda row: ("free choice", "available slots", "full caseloads").index(row["regime"]))
+        if largest in SIZES:
+            rows += [row | {"eligible": largest} for row in rows if row["eligible"] == "all"]
+        sizes = [size or "all" for size in SIZES]
+        return sorted(rows, key=lambda row: (REGIMES.index(row["regime"]), sizes.index(row["eligible"])))
 
     def _of(self, score: Floats, kept: Bools, slots: Bools | None, test: "_Test") -> dict[str, dict[str, Any]]:
         mean = self.offered.means(score)

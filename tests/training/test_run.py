@@ -17,6 +17,7 @@ from data.synthetic.truth import Truth
 from features.policy import Policy
 from training.config import DEFAULT_HEADS, HeadConfig, TrainConfig
 from training.run import Trained, steps, train
+from training.trial import PEERS
 
 OUTCOME = TrainConfig(bootstraps=50, heads=DEFAULT_HEADS[:1])
 Run = Callable[..., Trained]
@@ -78,8 +79,31 @@ def test_every_head_is_evaluated_forward_in_time_beside_its_baselines(trained: T
         for key in ("r2_over_patient_only", "r2_over_therapist_mean", "rank_validity"):
             assert head[key]["low"] <= head[key]["value"] <= head[key]["high"]
     gains = found["utility"]["over_next_available"]
-    assert set(gains) == {"model", "therapist_mean"}
+    assert set(gains) == {"model", "therapist_mean", *PEERS}
     assert trained.bundle.manifest.proven == (gains["model"]["gain"]["low"] > 0)
+    for rows in (found["utility"]["regimes"], *(head["regimes"] for head in found["heads"].values())):
+        assert {row["regime"] for row in rows} == {"free choice", "available slots", "full caseloads"}
+        assert {row["eligible"] for row in rows} == {10, 20, "all"}
+    mine = {(row["regime"], row["eligible"], row["policy"]): row for row in found["utility"]["regimes"]}
+    same = mine["free choice", "all", "model"]["gain"]["value"]
+    assert same == pytest.approx(gains["model"]["gain"]["value"], abs=1e-4)
+
+
+def test_the_evaluation_is_json_that_anyone_can_read(trained: Trained):
+    text = json.dumps(trained.bundle.manifest.evaluation, allow_nan=False)
+    assert json.loads(text) == json.loads((trained.folder / "manifest.json").read_text())["evaluation"]
+
+
+def test_groups_are_told_by_head_and_for_the_utility_with_small_ones_hidden(trained: Trained):
+    evaluation = trained.bundle.manifest.evaluation
+    tables = [head["groups"] for head in evaluation["heads"].values()] + [evaluation["utility"]["groups"]]
+    for table in tables:
+        assert {"gender", "age_band", "problem", "severity_band"} <= {row["attribute"] for row in table}
+        assert all(row["n"] is None or row["n"] >= 10 for row in table)
+        assert any(row["n"] is None for row in table)
+    ours = [row for row in evaluation["utility"]["groups"] if "gain_free_choice" in row]
+    assert all(row["gain_free_choice"]["value"] >= 0 for row in ours)
+    assert any("gain_full_caseloads" in row for row in ours)
 
 
 def test_the_test_is_learned_only_from_matches_old_enough_when_it_began(

@@ -17,6 +17,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "models": ("training.models", "List, show and promote registered models."),
     "serve": ("serving.commands", "Serve ranked, explained recommendations over HTTP."),
     "rank": ("serving.rank", "Rank the therapists of one client, without a server."),
+    "allocate": ("serving.allocate", "Place a whole waiting list at once, under capacity and limits."),
     "experiment": ("experiments.commands", "Questions, not products: each prints a table, JSON and a picture."),
 }
 """Command name -> (module whose `app` is the Typer application, the line shown in `--help`)."""

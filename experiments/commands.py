@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from experiments.console import DATA, JSON, QUICK, QUICK_SEEDS, REAL_DATA, SEEDS, TRACK, bar, finish, show
+from experiments.console import (
+    DATA,
+    EPISODES,
+    JSON,
+    QUICK,
+    QUICK_SEEDS,
+    REAL_DATA,
+    SEEDS,
+    THERAPISTS,
+    TRACK,
+    bar,
+    finish,
+    show,
+)
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -120,4 +133,26 @@ def off_policy(
     clinics = QUICK_SEEDS if quick else seeds
     with bar("clinics", clinics * len(ARMS)) as advance:
         result = run(clinics, ARMS, test, advance)
+    finish(context, result, table, figure, as_json, track)
+
+
+@app.command("allocation")
+def allocation(
+    context: typer.Context,
+    episodes: EPISODES = 10_000,
+    therapists: THERAPISTS = 150,
+    seeds: SEEDS = 20,
+    quick: QUICK = False,
+    track: TRACK = True,
+    as_json: JSON = False,
+) -> None:
+    """What do prices bring when clients come one by one and caseloads are full, and a whole list decided at once?
+
+    Example: therapist-fit experiment allocation --quick
+    """
+    from experiments.allocation import ELIGIBLE, QUICK_ELIGIBLE, figure, run, table
+
+    clinics, eligible = (QUICK_SEEDS, QUICK_ELIGIBLE) if quick else (seeds, ELIGIBLE)
+    with bar("clinics", clinics) as advance:
+        result = run(episodes, therapists, clinics, "base", eligible, advance)
     finish(context, result, table, figure, as_json, track)

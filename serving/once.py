@@ -1,4 +1,4 @@
-"""One answer without a server and without a journal, by the chain of the service."""
+"""Answers without a server and without a journal, by the chain of the service."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,9 @@ from data.database import new_id
 from data.dataset import read
 from data.errors import DataError, NotFoundError, Problem, RequestError
 from data.loading import from_dataset
+from serving.allocation import Terms
+from serving.allocation_answer import AllocationAnswer
+from serving.allocation_told import allocation
 from serving.directory import Directory
 from serving.matcher import Matcher, problems_of, question
 from serving.problems import refused
@@ -18,6 +21,7 @@ from serving.safety import assess
 from serving.schemas import RecommendationAnswer, RecommendationRequest
 from serving.service import Clock, load_servable, utc_now
 from serving.settings import NextStep, Settings
+from serving.waiting import open_cases, waiting_list
 
 WITHOUT_A_SERVICE = Settings(
     next_step=NextStep(
@@ -43,6 +47,17 @@ def rank_once(
         raise RequestError(problems)
     assessment = assess(request.measures, settings.safety, matcher.safety_day(request, moment))
     return answer(matcher, question(matcher, request, moment), assessment, new_id(moment), None)
+
+
+def allocate_once(
+    settings: Settings, bundle: Path, version: str, data: Path, terms: Terms, now: Clock = utc_now
+) -> AllocationAnswer:
+    """The waiting list of a dataset, placed at once under its own directory. Raises NotFoundError if nobody waits."""
+    loaded, dataset = load_servable(bundle), read(data)
+    name = version or f"{loaded.manifest.created_at:%Y-%m-%d}"
+    matcher = Matcher(loaded, name, Directory.of(from_dataset(dataset), settings), settings)
+    cases = open_cases(dataset, matcher.directory.place, loaded.manifest.severity_of)
+    return allocation(matcher, waiting_list(dataset), cases, terms, now())
 
 
 def read_request(path: Path, k: int | None = None) -> RecommendationRequest:

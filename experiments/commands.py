@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from experiments.clinic_commands import app
 from experiments.console import (
     DATA,
     EPISODES,
@@ -19,8 +20,6 @@ from experiments.console import (
     finish,
     show,
 )
-
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
 
 @app.callback()

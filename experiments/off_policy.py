@@ -188,10 +188,12 @@ def table(result: dict[str, Any]) -> Table:
 
 
 def _of_propensities(arm: str, mean: dict[str, float]) -> str:
+    said = ("mean_error", "mean_error_even", "rank_correlation", "calibration_slope")
+    error, even, rank, slope = (f"{mean[name]:.3f}" for name in said)
     return (
-        f"{arm}: propensities {mean['share_recorded']:.0%} recorded, {mean['share_clipped']:.1%} clipped; the "
-        f"estimated off by {mean['mean_error']:.3f} on average (an even chance: {mean['mean_error_even']:.3f}), rank correlation "
-        f"with the true ones {mean['rank_correlation']:.2f}, calibration slope {mean['calibration_slope']:.2f}"
+        f"{arm}: propensities {mean['share_recorded']:.0%} recorded, {mean['share_clipped']:.1%} clipped; estimated "
+        f"ones off by {error} on average (an even chance: {even}), rank correlation with the true ones {rank}, "
+        f"calibration slope {slope}"
     )
 
 

@@ -138,19 +138,18 @@ def doubly_robust(
 def _value(
     score: Floats, weight: Floats, level: float, cluster: npt.ArrayLike | None, correction: Floats | None = None
 ) -> Value:
-    """Mean of the rows' scores plus corrections; its error from rows, or with whole clusters if that is greater.
+    """Mean of the rows' scores plus corrections; its error from rows, or from whole clusters (a therapist's clients).
 
     With a correction, that is what clusters (the clients of one therapist) share; else it is the score. The interval
     is Student's, with as many degrees of freedom as there are rows or clusters, less one.
     """
     whole = score if correction is None else score + correction
     rows, mean = len(whole), float(whole.mean())
-    se, groups = _error(whole, np.arange(rows)), rows
-    if cluster is not None:
-        codes = np.unique(np.asarray(cluster), return_inverse=True)[1].astype(np.int64)
-        groups = int(codes.max()) + 1
-        apart = 0.0 if correction is None else _error(score, np.arange(rows))
-        se = max(se, float(np.hypot(apart, _error(score if correction is None else correction, codes))))
+    codes = np.arange(rows) if cluster is None else np.unique(np.asarray(cluster), return_inverse=True)[1]
+    shared = whole if correction is None or cluster is None else correction
+    apart = 0.0 if shared is whole else _error(score, np.arange(rows))
+    se = float(np.hypot(apart, _error(shared, codes.astype(np.int64))))
+    groups = int(codes.max()) + 1
     half = float(stdtrit(max(groups - 1, 1), (1 + level) / 2)) * se
     return Value(mean, se, mean - half, mean + half, effective_size(weight), rows)
 

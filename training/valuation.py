@@ -16,8 +16,9 @@ import pandas as pd
 from data.history import History
 from training.choice_log import ChoiceLog, choice_log
 from training.config import HeadConfig, TrainConfig
+from training.fitting import sigmoid
 from training.head import Head
-from training.learn import Learned, Material, observation_weights, sigmoid
+from training.learn import Learned, Material, observation_weights
 from training.offpolicy import Value, doubly_robust, effective_size, inverse_propensity, self_normalised, weights
 from training.power import power_of
 from training.propensity import FEWEST_CHOICES
@@ -135,8 +136,8 @@ def reward_of(goal: Target, head: Head, seen: Scored, made: ChoiceLog, expected:
 def estimates(made: ChoiceLog, reward: Reward, level: float = LEVEL) -> dict[str, dict[str, Value]]:
     """Policy -> estimator (`ips`, `snips`, `dr`, and `gain`: doubly robust, over next-available) -> value.
 
-    Errors count by therapist where they may hang together, which plain weighted rewards (`ips`) do not: whom a policy
-    sends to a therapist is the policy, not chance.
+    Doubly robust errors count by therapist: the model errs alike for clients of one. Weighted rewards count by client:
+    whom a policy sends to a therapist is the policy, not chance.
     """
     here = reward.clients
     own, cluster = made.propensities.assigned[here], made.seen[here]
@@ -154,7 +155,7 @@ def estimates(made: ChoiceLog, reward: Reward, level: float = LEVEL) -> dict[str
         gain = doubly_robust(reward.value, against, logged, brought - average, level, cluster)
         found[name] = {
             "ips": inverse_propensity(reward.value, weight, level),
-            "snips": self_normalised(reward.value, weight, level, cluster),
+            "snips": self_normalised(reward.value, weight, level),
             "dr": doubly_robust(reward.value, weight, logged, brought, level, cluster),
             "gain": replace(gain, effective=effective_size(weight)),
         }

@@ -17,6 +17,7 @@ from training.config import HeadConfig, SplitConfig, TrainConfig
 from training.learn import Learned, Material, learn_head
 from training.material import gather
 from training.offpolicy import LEAST_SIZE, Value
+from training.power import smallest_gain
 from training.propensity import FEWEST_CHOICES
 from training.scoring import Choice, Scored, choices, score
 from training.split import blocks
@@ -168,3 +169,12 @@ def test_a_first_choice_needs_a_hundred_rows_and_a_draw_among_several_thirty() -
 
     assert [shown("argmax", of(size)) for size in (29, 99, 100)] == [False, False, True]
     assert [shown("top_tenth", of(size)) for size in (29, 30, 100)] == [False, True, True]
+
+
+def test_the_power_line_is_that_of_the_gain_with_errors_by_therapist(block: Block, valued: dict[str, Any]) -> None:
+    found = valued["heads"]["outcome"]
+    made = block.log()
+    therapists = len(set(made.seen[block.goals["outcome"].known[made.rows]]))
+    se = found["policies"]["top_tenth"]["gain"]["se"]
+    assert found["power"]["smallest_gain"] == pytest.approx(smallest_gain(se, therapists))
+    assert found["power"]["therapists"] == therapists

@@ -9,7 +9,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from training.assignment_list import WAITS, Bools, Floats, Ints, WaitingList, group_means, next_available, within_cap
+from training.assignment_list import (
+    WAITS,
+    Bools,
+    Floats,
+    Ints,
+    WaitingList,
+    group_means,
+    next_available,
+    usable,
+    within_cap,
+)
 from training.assignment_problem import Constraints, best, in_order
 
 
@@ -38,7 +48,7 @@ def allocate(waiting: WaitingList) -> Allocation:
     """
     soonest = next_available(waiting)
     within = within_cap(waiting, soonest)
-    rows = np.flatnonzero(within)
+    rows = np.flatnonzero(within & usable(waiting))
     floors = group_means(waiting, soonest) - waiting.floor
     constraints = Constraints.of(replace(waiting, options=waiting.options.take(rows)))
     solved = best(constraints, in_order(constraints, soonest != WAITS), floors)
@@ -50,7 +60,7 @@ def allocate(waiting: WaitingList) -> Allocation:
 
 def placeable(waiting: WaitingList, rows: Bools) -> Bools:
     """(clients,): who would be placed, in the order of the list, with these options under its places and limits."""
-    constraints = Constraints.of(replace(waiting, options=waiting.options.take(np.flatnonzero(rows))))
+    constraints = Constraints.of(replace(waiting, options=waiting.options.take(np.flatnonzero(rows & usable(waiting)))))
     nobody = np.zeros(waiting.clients, dtype=bool)
     placed: Bools = np.isin(np.arange(waiting.clients), constraints.options.client[in_order(constraints, nobody)])
     return placed

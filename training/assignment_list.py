@@ -133,6 +133,15 @@ def within_cap(waiting: WaitingList, soonest: Ints) -> Bools:
     return within
 
 
+def usable(waiting: WaitingList) -> Bools:
+    """(options,): those with therapists who have any place for such a client at all; the rest can never be taken."""
+    options = waiting.options
+    can: Bools = waiting.places[options.therapist] > 0
+    for limit in waiting.limits:
+        can = can & (~limit.counted[options.client] | (limit.most[options.therapist] > 0))
+    return can
+
+
 def group_means(waiting: WaitingList, chosen: Ints) -> Floats:
     """(groups,): mean predicted utility of those of each group who are placed; NaN where nobody is."""
     placed, utility = chosen != WAITS, waiting.utilities(chosen)

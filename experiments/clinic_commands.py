@@ -116,6 +116,28 @@ def new_therapists(
     finish(context, result, table, picture, as_json, track)
 
 
+@app.command("coverage")
+def coverage(
+    context: typer.Context,
+    episodes: EPISODES = 10_000,
+    therapists: THERAPISTS = 150,
+    seeds: SEEDS = 20,
+    quick: QUICK = False,
+    track: TRACK = True,
+    as_json: JSON = False,
+) -> None:
+    """Do intervals hold what they promise, also for the therapist put first? Synthetic clinics, known truth.
+
+    Example: therapist-fit experiment coverage --quick
+    """
+    from experiments.coverage import ARMS, run, table
+
+    clinics, arms = (QUICK_SEEDS, ARMS[:2]) if quick else (seeds, ARMS)
+    with bar("clinics", clinics * len(arms)) as advance:
+        result = run(episodes, therapists, clinics, arms, advance)
+    finish(context, result, table, None, as_json, track)
+
+
 @app.command("results")
 def results(
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("experiments/RESULTS.md"),

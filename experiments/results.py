@@ -24,6 +24,7 @@ NAMES = (
     "new_therapists",
     "off_policy",
     "allocation",
+    "coverage",
     "speed",
 )
 """Sections in their order; those that have not been run are left out, by name."""

@@ -64,14 +64,14 @@ def waiting_list(dataset: Dataset) -> list[Waiting]:
     rows = rows.sort_values(["referred_on", "episode_id"], na_position="last").drop_duplicates("client_id")
     clients, wishes, measures = (_by(dataset[name], key) for name, key in _TABLES)
     kinds = {c.name: c.kind for c in dataset.contract("clients").columns if c.known == "before"}
-    found = []
+    found: list[Waiting] = []
     for episode, client, day in zip(rows["episode_id"], rows["client_id"], rows["referred_on"], strict=True):
         body = {
-            "client": _client(clients[client].iloc[0], kinds),
+            "client": {} if client not in clients else _client(clients[client].iloc[0], kinds),
             "preferences": _plain(wishes.get(client), ("about", "value", "strength")),
             "measures": _plain(_intake(measures.get(episode)), ("instrument", "item", "value", "taken_on")),
         }
-        request, problems = _read(body)
+        request, problems = _read(body) if client in clients else (None, (_stranger(),))
         referred = None if pd.isna(day) else day.date()
         found.append(Waiting(str(episode), str(client), referred, request, problems))
     return found
@@ -142,6 +142,10 @@ def _plain(rows: pd.DataFrame | None, names: tuple[str, ...]) -> list[dict[str, 
 
 def _value(value: Any) -> Any:
     return value.date().isoformat() if isinstance(value, pd.Timestamp) else value
+
+
+def _stranger() -> Problem:
+    return Problem("client_id", "unknown", "must be in the clients table", "add the client's row, then allocate again")
 
 
 def _read(body: dict[str, Any]) -> tuple[RecommendationRequest | None, tuple[Problem, ...]]:

@@ -92,6 +92,16 @@ def test_open_cases_are_those_that_have_not_ended_with_their_severity(dataset: D
     assert not cases.severe.all()
 
 
+def test_a_client_without_a_row_waits_with_the_reason(dataset: Dataset, waiting: list[Waiting]) -> None:
+    clients = dataset.frames["clients"]
+    without = Dataset(
+        dataset.manifest, {**dataset.frames, "clients": clients[clients["client_id"] != waiting[0].client_id]}
+    )
+    first = waiting_list(without)[0]
+    assert (first.client_id, first.request) == (waiting[0].client_id, None)
+    assert first.problems[0].where == "client_id"
+
+
 def test_a_dataset_in_which_nobody_waits_is_refused_by_name(dataset: Dataset) -> None:
     episodes = dataset.frames["episodes"]
     nobody = Dataset(dataset.manifest, {**dataset.frames, "episodes": episodes[episodes["therapist_id"].notna()]})

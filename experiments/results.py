@@ -58,9 +58,13 @@ def section(name: str, result: Mapping[str, Any]) -> str:
     asked = str(module.__doc__).strip()
     shown = module.table(result)
     texts = [f"## {name}", asked, f"    {result['command']}"]
-    for table in shown.renderables if isinstance(shown, Group) else [shown]:
+    for table in _tables(shown):
         texts += [plain(table.title), markdown(table), plain(table.caption)]
     return "\n\n".join(text for text in texts if text) + "\n"
+
+
+def _tables(shown: Any) -> list[Table]:
+    return [one for one in (shown.renderables if isinstance(shown, Group) else [shown]) if isinstance(one, Table)]
 
 
 def markdown(table: Table) -> str:

@@ -104,6 +104,7 @@ class Tested:
             "rank_validity": rank_validity(response, score_of, self.offered, weights, beside).as_json(),
             "rank_validity_errors": "CR2" if beside.clusters < ENOUGH_CLUSTERS else "therapists resampled",
             "policy": policy_gain(response, score_of, self.offered, weights, beside).as_json(),
+            "regimes": self._choices.regimes({"model": (response, score_of)}, weights, beside),
             "dose_response": dose_response(response, score_of, self.offered, weights, beside),
             "calibration": calibration(y, said["model"], w, model.info.sd, resamples),
             "intervals": self._intervals(config.name, rows, said["model"]),

@@ -102,8 +102,9 @@ def _waiting_list(stream: Stream) -> dict[str, float]:
         waiting.clients, waiting.options, waiting.places, (severe,), waiting.groups, MAX_EXTRA_DAYS, waiting.floor
     )
     free = WaitingList(waiting.clients, waiting.options, waiting.places)
-    soonest, best, kept = allocate(free).next_available, allocate(free).chosen, allocate(bound)
-    rules = {"next_available": soonest, "allocated": best, "allocated_within_limits": kept.chosen}
+    best, kept = allocate(free), allocate(bound)
+    soonest = best.next_available
+    rules = {"next_available": soonest, "allocated": best.chosen, "allocated_within_limits": kept.chosen}
     true = stream.gains(stream.true)[: waiting.clients]
     base = group_means(waiting, soonest)
     found: dict[str, float] = {}

@@ -51,7 +51,7 @@ def allocate(waiting: WaitingList) -> Allocation:
     rows = np.flatnonzero(within & usable(waiting))
     floors = group_means(waiting, soonest) - waiting.floor
     constraints = Constraints.of(replace(waiting, options=waiting.options.take(rows)))
-    solved = best(constraints, in_order(constraints, soonest != WAITS), floors)
+    solved = best(constraints, in_order(constraints, np.searchsorted(rows, soonest[soonest != WAITS])), floors)
     chosen = np.full(waiting.clients, WAITS, dtype=np.int64)
     chosen[waiting.options.client[rows[solved.taken]]] = rows[solved.taken]
     below = np.nan_to_num(floors - group_means(waiting, chosen))
@@ -61,6 +61,6 @@ def allocate(waiting: WaitingList) -> Allocation:
 def placeable(waiting: WaitingList, rows: Bools) -> Bools:
     """(clients,): who would be placed, in the order of the list, with these options under its places and limits."""
     constraints = Constraints.of(replace(waiting, options=waiting.options.take(np.flatnonzero(rows & usable(waiting)))))
-    nobody = np.zeros(waiting.clients, dtype=bool)
-    placed: Bools = np.isin(np.arange(waiting.clients), constraints.options.client[in_order(constraints, nobody)])
+    taken = in_order(constraints, np.zeros(0, dtype=np.int64))
+    placed: Bools = np.isin(np.arange(waiting.clients), constraints.options.client[taken])
     return placed

@@ -62,17 +62,18 @@ class Solved:
     exact: bool
 
 
-def in_order(constraints: Constraints, known: Bools) -> Ints:
+def in_order(constraints: Constraints, start: Ints) -> Ints:
     """Options that place everyone who can be placed, those who came first before all others. With whom is left open.
 
-    `known`: clients who can be placed together. Without load limits the sets that can be placed form a matroid, so the
-    heaviest under any decreasing weights is the one found in order (Gale 1968); with them each client left out is
+    `start`: any options that can be taken together. Without load limits the sets that can be placed form a matroid, so
+    the heaviest under any decreasing weights is the one found in order (Gale 1968); with them each client left out is
     tried against those before.
     """
     clients = constraints.waiting.clients
     possible = np.isin(np.arange(clients), constraints.options.client)
-    must = known if not (possible & ~known).any() else np.zeros(clients, dtype=bool)
-    taken = _heaviest(constraints, must)
+    if len(start) == possible.sum():
+        return start
+    taken = _heaviest(constraints, np.zeros(clients, dtype=bool))
     placed = np.isin(np.arange(clients), constraints.options.client[taken])
     for client in np.flatnonzero(possible) if constraints.waiting.limits else ():
         if not placed[client]:

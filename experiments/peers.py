@@ -98,5 +98,9 @@ def picture(result: dict[str, Any], path: Path) -> Path:
         arm: {WORDS[name]: one["gain_d_full"] for name, one in entries.items()}
         for arm, entries in result["arms"].items()
     }
-    title = f"SYNTHETIC: gain over next available, caseloads full ({result['seeds']} clinics)"
+    last = result["arms"][next(reversed(result["arms"]))]
+    mine, one = (last[name]["share_of_ceiling_full"] for name in ("model", "one_model"))
+    reached = "" if mine is None else f"the model reaches {mine['value']:.0%} of the ceiling's gain, "
+    reached += "" if one is None else f"one boosted model {one['value']:.0%} "
+    title = f"SYNTHETIC: {reached}({next(reversed(result['arms']))}, caseloads full, {result['seeds']} clinics)"
     return points(found, title, "true gain (outcome SD, 95 % interval)", path)

@@ -5,7 +5,8 @@ binary head its probability). Only differences between the therapists of one cli
 
 - `next_available`: whoever is free first, which is unrelated to fit: the same for all.
 - `patient_only`: the prognosis alone, which expects the same of every therapist.
-- `preferences_only`: share of the wishes a therapist meets less the share of dislikes.
+- `preferences_only`: share of the wishes a therapist meets less the share of dislikes (that share is its unit: what it
+  claims means nothing until it is held against results).
 - `therapist_mean`: the prognosis and a shrunken therapist mean.
 - `therapist_severity_problem`: the same with a slope on severity and strengths by main problem, and no columns.
 - `top_rule`: a therapist is effective, neutral or ineffective in each problem domain (see `top_rule`).
@@ -22,7 +23,8 @@ import numpy.typing as npt
 from sklearn.neighbors import NearestNeighbors
 
 from training.config import FitConfig, HeadConfig, TrainConfig
-from training.learn import Learned, Material, learn_head, sigmoid
+from training.fitting import sigmoid
+from training.learn import Learned, Material, learn_head
 from training.scoring import Scored
 from training.targets import Target
 

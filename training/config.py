@@ -105,6 +105,8 @@ class FitConfig(_Frozen):
     """Therapists may have their own strengths by main problem."""
     columns: bool = True
     """Profile, match and track columns."""
+    weighed: bool = True
+    """Each part of the fit counts as far as it stands up to clients not seen."""
 
 
 class SplitConfig(_Frozen):

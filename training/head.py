@@ -1,7 +1,7 @@
 """One head: a prognosis of the client, and the fit between client and therapist with its posterior."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from training.config import FitConfig, Kind
 from training.design import Design
-from training.mixed import Solution, Structure
+from training.mixed import Solution
 from training.prognosis import Trees
 
 Floats = npt.NDArray[np.float64]
@@ -63,6 +63,12 @@ class HeadInfo:
     rounds: int
     parts: FitConfig
     landmark: tuple[str, ...] = ()
+    share: Mapping[str, float] = field(default_factory=dict)
+    """How much of the fit stood up to clients not seen, 0 to 1: `therapist` (the same for all clients) and `fit`."""
+    unseen: float = 0.0
+    """Variance of what no column says of a pair, on the link scale."""
+    gains: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Within-therapist R-loss gain of each part, cross-fitted, with 95 % interval, as a share of what is left over."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,7 @@ class Head:
             known = np.where(seen, np.einsum("nq,nq->n", s.at_zero[at], effects), 0.0)
             border = border - np.where(seen[:, None], np.einsum("nqp,nq->np", s.per_border[at], effects), 0.0)
             within = np.where(seen[:, None, None], s.within[at], s.prior)
-        own = np.einsum("nq,nqr,nr->n", effects, within, effects)
+        own = np.einsum("nq,nqr,nr->n", effects, within, effects) + self.info.unseen
         return PairPosterior(border @ s.b + known, border @ self._b_factor, own)
 
     def mean(self, ranking: Floats, effects: Floats, therapist: Ints) -> Floats:
@@ -162,31 +168,6 @@ class Head:
         noise, value, constant = arrays["numbers"].tolist()
         solution = Solution(**{name: arrays[name] for name in names}, noise=noise, criterion=value)
         return cls(info, trees, constant, arrays["landmark_mean"], arrays["landmark_sd"], solution)
-
-
-def structure(
-    design: Design, expected: Collection[str], fit: FitConfig, landmarks: int, kind: Kind, boosted: bool
-) -> Structure:
-    """Variances of the mixed fit: therapist intercept and slope, strengths, and one for each block of columns.
-
-    Ranking columns that the field expects something of (`expected`) have variances of their own, so that many columns
-    of which nothing is expected do not shrink the few that matter. Without trees the prognosis column is constant: it
-    joins the shrunken client columns, where it can do no harm.
-    """
-    start = design.ranking.start + landmarks
-    groups = [list(range(2 if boosted else 1, start))]
-    end = start
-    for names in (design.therapist.names, design.pair.names) if fit.columns else ():
-        groups.append([end + i for i, name in enumerate(names) if name in expected])
-        groups.append([end + i for i, name in enumerate(names) if name not in expected])
-        end += len(names)
-    return Structure(
-        joint=len(joint_effects(design, fit)),
-        strengths=len(design.problems) if fit.therapist and fit.strengths else 0,
-        border=end,
-        shrunken=tuple(tuple(group) for group in groups if group),
-        dispersion=None if kind == "gaussian" else 1.0,
-    )
 
 
 def joint_effects(design: Design, fit: FitConfig) -> range:

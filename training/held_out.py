@@ -13,8 +13,9 @@ import pandas as pd
 from training.baselines import risk_adjusted
 from training.config import HeadConfig, TrainConfig
 from training.evaluate import Resamples, r2_difference, regression
+from training.fitting import sigmoid
 from training.head import used_effects
-from training.learn import Learned, Material, learn_head, sigmoid
+from training.learn import Learned, Material, learn_head
 from training.split import folds
 from training.targets import Target
 

@@ -1,4 +1,4 @@
-"""Learning one head: cross-fitted prognosis, then the mixed fit, then the prognosis again on what the fit leaves."""
+"""Learning one head from the rows of a run: who has a target, what each row weighs, and the head that comes of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +13,11 @@ from data.errors import ConfigError, Problem
 from features.build import FeatureSet
 from features.columns import Columns
 from features.rows import Ranges
-from training import prognosis
 from training.config import FitConfig, HeadConfig, TrainConfig
 from training.design import Design, Scaler
-from training.head import Head, HeadInfo, structure, used_effects
-from training.mixed import Solution, fit
+from training.fitting import Fitted, Fitting, sigmoid
+from training.head import Head, HeadInfo, used_effects
 from training.prognosis import Prognosis
-from training.sums import Sums
 from training.targets import Target
 
 Floats = npt.NDArray[np.float64]
@@ -29,7 +27,6 @@ PROBABILITY_SD = 0.43  # of a result that three in four reach
 MOST_WEIGHT = 5.0
 FEWEST_ROWS = 50
 FEWEST_REPEATED = 3  # therapists with more than one case
-ROUNDS_OF_WORK = 25  # re-linearisations of a binary head, at most
 
 
 @dataclass(frozen=True)
@@ -49,9 +46,17 @@ class Material:
     severity_of: Ranges
     problems: tuple[str, ...]
     """Main problems whose past cases are counted for each therapist."""
-    fold: Ints
-    expected: frozenset[str]
-    """Ranking columns of which the field expects a better or a worse result, as the policy says."""
+    folds: tuple[Ints, ...]
+    """Ways of folding the rows by client."""
+    usual: Floats
+    """What each pair column usually is for the row's client: its mean over therapists of other rows."""
+    expected: Mapping[str, float]
+    """Ranking columns of which the field expects a better (1) or a worse (-1) result, as the policy says."""
+
+    @property
+    def fold(self) -> Ints:
+        """The first way of folding: that of the prognosis."""
+        return self.folds[0]
 
     @property
     def ranking(self) -> Floats:
@@ -109,11 +114,50 @@ def learn_head(
         raise ConfigError([Problem(f"head {head.name}", f"{odd:g}", "a binary head learns 0 or 1", step)])
     parts = identified(parts, material.therapist[rows])
     weight = observation_weights(target, material.blocks["client"])[rows]
-    extra = target.landmark.to_numpy(dtype=np.float64)[rows]
-    scaler = Scaler.learn(tuple(map(str, target.landmark.columns)), extra)
-    extra = extra[:, scaler.keep]
-    work = _Work(head, material, rows, y, weight, extra, scaler, config, parts)
-    return work.learn(given)
+    landmarks = target.landmark.to_numpy(dtype=np.float64)[rows]
+    scaler = Scaler.learn(tuple(map(str, target.landmark.columns)), landmarks)
+    landmarks = landmarks[:, scaler.keep]
+    standard = (landmarks - scaler.mean) / scaler.sd
+    fitted = Fitting(
+        kind=head.kind,
+        y=y,
+        weight=weight,
+        client=material.blocks["client"][rows],
+        landmarks=landmarks,
+        standard_landmarks=np.where(np.isnan(standard), 0.0, standard),
+        ranking=material.ranking[rows],
+        usual=material.usual[rows],
+        effects=material.effects[rows][:, used_effects(material.design, parts)],
+        therapist=material.therapist[rows],
+        therapists=len(material.therapist_ids),
+        folds=tuple(fold[rows] for fold in material.folds),
+        design=material.design,
+        expected=material.expected,
+        parts=parts,
+        config=config,
+    ).learn(given)
+    found = _head(head, y, parts, scaler, fitted)
+    return Learned(found, rows, y, weight, fitted.first, fitted.border)
+
+
+def _head(head: HeadConfig, y: Floats, parts: FitConfig, scaler: Scaler, fitted: Fitted) -> Head:
+    binary, found = head.kind == "binary", fitted.prognosis
+    info = HeadInfo(
+        name=head.name,
+        source=head.source,
+        kind=head.kind,
+        direction=head.direction or "higher",
+        weight=head.weight,
+        sd=PROBABILITY_SD if binary else float(y.std()),
+        rows=len(y),
+        rounds=found.rounds,
+        parts=parts,
+        landmark=scaler.names,
+        share=fitted.share,
+        gains=fitted.gains,
+        unseen=fitted.unseen,
+    )
+    return Head(info, found.trees, found.constant, scaler.mean, scaler.sd, fitted.solution)
 
 
 def identified(parts: FitConfig, therapist: Ints) -> FitConfig:
@@ -142,103 +186,3 @@ def observation_weights(target: Target, client_block: Floats) -> Floats:
     chance = LogisticRegression(C=0.1, max_iter=1000).fit(x, seen).predict_proba(x)[:, 1]
     weight[could] = np.minimum(seen.mean() / np.maximum(chance, 1e-3), MOST_WEIGHT)
     return weight
-
-
-@dataclass(frozen=True)
-class _Work:
-    """One head in the making."""
-
-    head: HeadConfig
-    material: Material
-    rows: Ints
-    y: Floats
-    weight: Floats
-    extra: Floats
-    scaler: Scaler
-    config: TrainConfig
-    parts: FitConfig
-
-    def learn(self, given: Prognosis | None) -> Learned:
-        ranking = self.material.ranking[self.rows] if self.parts.columns else np.zeros((len(self.rows), 0))
-        effects = self.material.effects[self.rows][:, used_effects(self.material.design, self.parts)]
-        first = found = given or self._prognosis(np.zeros(len(self.rows)))
-        border, solution = self._fit(ranking, effects, found, None)
-        for _ in range(self.config.prognosis.refits if found.trees and given is None else 0):
-            pair_fit = ranking @ solution.b[border.shape[1] - ranking.shape[1] :] + self._own(solution, effects)
-            found = self._prognosis(pair_fit)
-            border, solution = self._fit(ranking, effects, found, solution)
-        return Learned(self._head(found, solution), self.rows, self.y, self.weight, first, border)
-
-    def _fit(
-        self, ranking: Floats, effects: Floats, found: Prognosis, start: Solution | None
-    ) -> tuple[Floats, Solution]:
-        border = np.column_stack([self._client_part(found.crossed), ranking])
-        return border, self._solve(border, effects, found, start)
-
-    def _prognosis(self, pair_fit: Floats) -> Prognosis:
-        x = np.column_stack([self.material.blocks["client"][self.rows], self.extra])
-        fold = self.material.fold[self.rows]
-        return prognosis.learn(
-            x, self.y, self.weight, fold, self.head.kind, self.config.prognosis, self.config.seed, pair_fit
-        )
-
-    def _client_part(self, crossed: Floats) -> Floats:
-        block = self.material.design.client_part(self.material.blocks["client"][self.rows], crossed)
-        extra = (self.extra - self.scaler.mean) / self.scaler.sd
-        return np.column_stack([block, np.where(np.isnan(extra), 0.0, extra)])
-
-    def _sums(self, border: Floats, effects: Floats, response: Floats, weight: Floats) -> Sums:
-        therapist = self.material.therapist[self.rows]
-        return Sums.of(border, effects, response, therapist, len(self.material.therapist_ids), weight)
-
-    def _solve(self, border: Floats, effects: Floats, found: Prognosis, start: Solution | None) -> Solution:
-        shape = structure(
-            self.material.design,
-            self.material.expected,
-            self.parts,
-            self.extra.shape[1],
-            self.head.kind,
-            bool(found.trees),
-        )
-        if self.head.kind == "gaussian":
-            theta = None if start is None else start.theta
-            return fit(self._sums(border, effects, self.y, self.weight), shape, theta)
-        solution = start
-        linear = found.crossed if start is None else border @ start.b + self._own(start, effects)
-        for _ in range(ROUNDS_OF_WORK):
-            chance = sigmoid(linear)
-            slope = np.maximum(chance * (1 - chance), 1e-4)
-            response = linear + (self.y - chance) / slope
-            theta = None if solution is None else solution.theta
-            solution = fit(self._sums(border, effects, response, self.weight * slope), shape, theta)
-            before, linear = linear, border @ solution.b + self._own(solution, effects)
-            if float(np.abs(linear - before).max()) < 1e-5:
-                break
-        assert solution is not None
-        return solution
-
-    def _own(self, solution: Solution, effects: Floats) -> Floats:
-        own: Floats = np.einsum("nq,nq->n", solution.effects()[self.material.therapist[self.rows]], effects)
-        return own
-
-    def _head(self, found: Prognosis, solution: Solution) -> Head:
-        binary = self.head.kind == "binary"
-        info = HeadInfo(
-            name=self.head.name,
-            source=self.head.source,
-            kind=self.head.kind,
-            direction=self.head.direction or "higher",
-            weight=self.head.weight,
-            sd=PROBABILITY_SD if binary else float(self.y.std()),
-            rows=len(self.rows),
-            rounds=found.rounds,
-            parts=self.parts,
-            landmark=self.scaler.names,
-        )
-        return Head(info, found.trees, found.constant, self.scaler.mean, self.scaler.sd, solution)
-
-
-def sigmoid(x: Floats) -> Floats:
-    """Log odds to probability; log odds beyond 30 are cut off."""
-    values: Floats = 1 / (1 + np.exp(-np.clip(x, -30, 30)))
-    return values

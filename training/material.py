@@ -7,13 +7,17 @@ import pandas as pd
 
 from data.history import History
 from features.build import FEWEST_ROWS, FeatureSet
-from features.columns import Columns, Pairs
+from features.columns import Columns, Floats, Pairs
 from features.rows import Ranges, from_history, known_codes
 from training.choosing import Chosen
 from training.config import TrainConfig
-from training.design import learn_design
+from training.design import Design, learn_design
 from training.learn import Material
 from training.split import folds
+
+PANEL = 32
+FOLDINGS = 2
+SIGN = {"+": 1.0, "-": -1.0}
 
 
 def severity_ranges(config: TrainConfig, history: History) -> Ranges:
@@ -50,9 +54,27 @@ def gather(history: History, episodes: pd.DataFrame, chosen: Chosen, config: Tra
         therapist_ids=tuple(map(str, ids)),
         severity_of=severity_of,
         problems=problems,
-        fold=folds(episodes["client_id"], config.prognosis.folds, config.seed),
-        expected=frozenset(c for c, name in features.feature_of.items() if chosen.policy.rule(name).expected in "+-"),
+        folds=tuple(folds(episodes["client_id"], config.prognosis.folds, config.seed + i) for i in range(FOLDINGS)),
+        usual=_usual(features, design, clients, therapists, episodes),
+        expected={c: SIGN[e] for c, n in features.feature_of.items() if (e := chosen.policy.rule(n).expected) in SIGN},
     )
+
+
+def _usual(
+    features: FeatureSet, design: Design, clients: Columns, therapists: Columns, episodes: pd.DataFrame
+) -> Floats:
+    """What each pair column usually is for each client: its mean over a panel of therapists, those of other rows.
+
+    The panel is spread evenly over the days, so that it stands for who was there when.
+    """
+    in_time = np.argsort(episodes["matched_on"].to_numpy(), kind="stable")
+    panel = in_time[np.linspace(0, len(in_time) - 1, min(PANEL, len(in_time))).astype(np.int64)]
+    everyone = np.arange(clients.size)
+    total = np.zeros((clients.size, len(design.pair.names)))
+    for row in panel:
+        pairs = Pairs(everyone, np.full(clients.size, row))
+        total += design.pair(features.build_pairs(clients, therapists, pairs))
+    return total / len(panel)
 
 
 def made_up_rows(table: pd.DataFrame, columns: Sequence[str], count: int, seed: int) -> dict[str, list[object]]:

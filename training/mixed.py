@@ -6,7 +6,8 @@ The covariance of (b, u) has arrow shape: one small block per therapist, bordere
 G = L L' the block of therapist t is M_t = I + L' Z'WZ L; everything else follows from `Sums`, in O(T q^2 p) time.
 The profiled REML criterion and its parametrisation by relative factors follow Bates, Maechler, Bolker and Walker
 (2015), "Fitting linear mixed-effects models using lme4", J. Stat. Softw. 67(1), sections 3.3-3.4; its gradient is the
-usual tr(P dV) - y'P dV P y / s2.
+usual tr(P dV) - y'P dV P y / s2. The prior that keeps variances of columns off zero: Chung, Rabe-Hesketh, Dorie, Gelman
+and Liu (2013), "A nondegenerate penalized likelihood estimator for variance parameters", Psychometrika 78.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from training.sums import Floats, Sums
 
 START = 0.3  # relative standard deviation from which every variance starts: well away from the boundary at 0
 LARGEST = 10.0  # no relative standard deviation is larger: more is a model without noise
+LEAST = 1e-5  # with a prior that keeps off zero
 LEAST_START = 0.01  # the criterion is flat at 0, so that a start there would never leave it
 
 
@@ -36,6 +38,21 @@ class Structure:
     border: int
     shrunken: tuple[tuple[int, ...], ...] = ()
     dispersion: float | None = None
+    leans: tuple[tuple[float, ...], ...] = ()
+    """Directions (each over all border columns) in which coefficients may lean together: beside its own deviation, a
+    column has this share of a common effect, whose variance is estimated like that of a group."""
+    near: float | None = None
+    """Mode of a prior on the SDs of shrunken columns, density ~ tau exp(-tau / near): it keeps them off zero."""
+
+    @property
+    def ways(self) -> Floats:
+        """(border, border + leans): from coefficients of deviations and leans to those of the border's columns."""
+        return np.column_stack([np.eye(self.border), *(np.array(lean) for lean in self.leans)])
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """Columns with a common prior variance, leans behind the border's own columns."""
+        return (*self.shrunken, *((self.border + i,) for i in range(len(self.leans))))
 
     @property
     def width(self) -> int:
@@ -45,7 +62,7 @@ class Structure:
     @property
     def parameters(self) -> int:
         """How many variance parameters are estimated."""
-        return self.joint * (self.joint + 1) // 2 + (self.strengths > 0) + len(self.shrunken)
+        return self.joint * (self.joint + 1) // 2 + (self.strengths > 0) + len(self.groups)
 
     def factor(self, theta: Floats) -> Floats:
         """The relative factor L (q, q): lower triangular for the joint columns, diagonal for the strengths."""
@@ -58,15 +75,15 @@ class Structure:
 
     def scale(self, theta: Floats) -> Floats:
         """The factor by which each border column is multiplied: tau for shrunken columns, 1 for fixed ones."""
-        scale = np.ones(self.border)
-        for columns, tau in zip(self.shrunken, theta[self.parameters - len(self.shrunken) :], strict=True):
+        scale = np.ones(self.border + len(self.leans))
+        for columns, tau in zip(self.groups, theta[self.parameters - len(self.groups) :], strict=True):
             scale[list(columns)] = tau
         return scale
 
     def ridge(self) -> Floats:
         """1 for shrunken border columns, 0 for fixed ones."""
-        ridge = np.zeros(self.border)
-        for columns in self.shrunken:
+        ridge = np.zeros(self.border + len(self.leans))
+        for columns in self.groups:
             ridge[list(columns)] = 1.0
         return ridge
 
@@ -76,6 +93,16 @@ class Structure:
         rows, columns = np.tril_indices(self.joint)
         theta[: len(rows)] = np.where(rows == columns, START, 0.0)
         return theta
+
+    def prior(self, theta: Floats) -> tuple[float, Floats]:
+        """Minus twice the log density (up to a constant) of the prior that `near` names, and its gradient."""
+        at = len(theta) - len(self.groups)
+        gradient = np.zeros(len(theta))
+        if self.near is None:
+            return 0.0, gradient
+        taus = np.maximum(np.abs(theta[at:]), LEAST)
+        gradient[at:] = -2 / taus + 2 / self.near
+        return float((-2 * np.log(taus) + 2 * taus / self.near).sum()), gradient
 
 
 @dataclass(frozen=True)
@@ -107,21 +134,32 @@ class Solution:
 def fit(sums: Sums, structure: Structure, theta: Floats | None = None) -> Solution:
     """Estimates the variances by REML and solves for all effects. `theta` starts from an earlier solution."""
     if structure.parameters == 0:
-        return _solve(sums, structure, np.zeros(0))
+        return solve(sums, structure, np.zeros(0))
+    wide = sums.through(structure.ways) if structure.leans else sums
+    bounds = [(-LARGEST, LARGEST)] * structure.parameters
+    if structure.near is not None:
+        bounds[-len(structure.groups) :] = [(LEAST, LARGEST)] * len(structure.groups)
     found = scipy.optimize.minimize(
-        lambda at: criterion(sums, structure, at),
+        lambda at: objective(wide, structure, at),
         structure.start() if theta is None else np.where(np.abs(theta) < LEAST_START, LEAST_START, theta),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(-LARGEST, LARGEST)] * structure.parameters,
-        options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-7},
+        bounds=bounds,
+        options={"maxiter": 500, "ftol": 1e-10, "gtol": 1e-5},
     )
-    return _solve(sums, structure, found.x)
+    return solve(sums, structure, found.x)
+
+
+def objective(wide: Sums, structure: Structure, theta: Floats) -> tuple[float, Floats]:
+    """The criterion with its prior, and the gradient, from sums through the structure's ways."""
+    at = _Profile(wide, structure, theta)
+    prior, slope = structure.prior(theta)
+    return at.value + prior, at.gradient() + slope
 
 
 def criterion(sums: Sums, structure: Structure, theta: Floats) -> tuple[float, Floats]:
     """Minus twice the restricted log likelihood (up to no constant: comparable between models) and its gradient."""
-    at = _Profile(sums, structure, theta)
+    at = _Profile(sums.through(structure.ways) if structure.leans else sums, structure, theta)
     return at.value, at.gradient()
 
 
@@ -178,24 +216,27 @@ class _Profile:
         spread = np.diag(self.xvx) - np.einsum("pr,rs,sp->p", self.xvx, inverse, self.xvx, optimize=True)
         pull = (self.xvy - self.xvx @ self.b) ** 2 / self.noise
         by_variance = spread - pull
-        taus = self.theta[self.structure.parameters - len(self.structure.shrunken) :]
+        taus = self.theta[self.structure.parameters - len(self.structure.groups) :]
         return np.array(
-            [2 * tau * by_variance[list(c)].sum() for c, tau in zip(self.structure.shrunken, taus, strict=True)]
+            [2 * tau * by_variance[list(c)].sum() for c, tau in zip(self.structure.groups, taus, strict=True)]
         )
 
 
-def _solve(sums: Sums, structure: Structure, theta: Floats) -> Solution:
-    at = _Profile(sums, structure, theta)
-    shrinkage = np.where(structure.ridge() > 0, at.noise * at.scale**2, np.inf)
+def solve(sums: Sums, structure: Structure, theta: Floats) -> Solution:
+    """All effects, given the variance parameters."""
+    ways = structure.ways
+    at = _Profile(sums.through(ways) if structure.leans else sums, structure, theta)
+    ridge = structure.ridge()
+    prior = (ways**2) @ np.where(ridge > 0, at.noise * at.scale**2, 0.0)
     return Solution(
-        b=at.b,
-        b_cov=at.noise * at.border_inverse(),
+        b=ways @ at.b,
+        b_cov=at.noise * ways @ at.border_inverse() @ ways.T,
         at_zero=np.einsum("tqr,tr->tq", at.inner, sums.zy),
-        per_border=at.kzx,
+        per_border=at.kzx[:, :, : structure.border],
         within=at.noise * at.inner,
         prior=at.noise * at.lower @ at.lower.T,
         noise=at.noise,
         theta=theta,
         criterion=at.value,
-        shrinkage=shrinkage,
+        shrinkage=np.where(ridge[: structure.border] > 0, prior, np.inf),
     )

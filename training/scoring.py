@@ -12,8 +12,9 @@ from data.history import History
 from features.columns import Floats, Pairs
 from features.rows import clients_from_history, therapists_from_history
 from training.design import Design
+from training.fitting import sigmoid
 from training.head import Head, used_effects
-from training.learn import Material, sigmoid
+from training.learn import Material
 
 Ints = npt.NDArray[np.int64]
 

@@ -1,6 +1,6 @@
 """Per-therapist sums: all that the mixed fit needs of the rows, and additive, so that parts of a dataset add up."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -46,6 +46,23 @@ class Sums:
             zy[t] = wz[rows].T @ y[rows]
         wx = x * w[:, None]
         return cls(zz, zx, zy, wx.T @ x, wx.T @ y, float((w * y) @ y), len(y), float(np.log(w).sum()))
+
+    def through(self, ways: Floats) -> "Sums":
+        """The sums of the border X @ ways, from those of X; `ways` has shape (p, new p)."""
+        return replace(self, zx=self.zx @ ways, xx=ways.T @ self.xx @ ways, xy=ways.T @ self.xy)
+
+    def __sub__(self, other: "Sums") -> "Sums":
+        """What is left without some of the rows."""
+        return Sums(
+            self.zz - other.zz,
+            self.zx - other.zx,
+            self.zy - other.zy,
+            self.xx - other.xx,
+            self.xy - other.xy,
+            self.yy - other.yy,
+            self.rows - other.rows,
+            self.log_weight - other.log_weight,
+        )
 
     def __add__(self, other: "Sums") -> "Sums":
         return Sums(

@@ -23,9 +23,10 @@ from training.evaluate import (
     r2_figure,
     rank_validity,
 )
+from training.fitting import sigmoid
 from training.groups import Groups, group_table
 from training.head import Head
-from training.learn import Learned, Material, observation_weights, sigmoid
+from training.learn import Learned, Material, observation_weights
 from training.mixed import Structure, fit
 from training.regimes import Choices
 from training.robust import ENOUGH_CLUSTERS

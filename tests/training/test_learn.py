@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from training.border import Border
 from training.config import FitConfig, HeadConfig, PrognosisConfig, TrainConfig
-from training.head import joint_effects, structure, used_effects
+from training.head import joint_effects, used_effects
 from training.learn import Learned, learn_head, observation_weights
 from training.prognosis import Trees, learn
 from training.run import Trained
@@ -132,9 +133,9 @@ def test_parts_of_the_fit_have_the_effects_they_name(trained: Trained):
         *(f"strength.{problem}" for problem in design.problems),
     ]
     assert list(joint_effects(design, NOTHING)) == []
-    assert structure(design, (), NOTHING, 0, "gaussian", True).width == 0
-    assert structure(design, (), FitConfig(), 0, "binary", True).dispersion == 1.0
-    assert structure(design, (), FitConfig(), 0, "gaussian", True).dispersion is None
+    assert Border.of(design, {}, NOTHING).structure(design, NOTHING, "gaussian").width == 0
+    assert Border.of(design, {}, FitConfig()).structure(design, FitConfig(), "binary").dispersion == 1.0
+    assert Border.of(design, {}, FitConfig()).structure(design, FitConfig(), "gaussian").dispersion is None
 
 
 # --- prognosis ------------------------------------------------------------------------------------------------------
@@ -184,7 +185,7 @@ def test_trees_read_back_from_text_predict_the_same():
 
 def test_columns_of_which_the_field_expects_something_have_variances_of_their_own(trained: Trained) -> None:
     design, material = trained.bundle.design, trained.material
-    shape = structure(design, material.expected, FitConfig(), 0, "gaussian", True)
+    shape = Border.of(design, material.expected, FitConfig()).structure(design, FitConfig(), "gaussian")
     groups = [{design.names[i] for i in group} for group in shape.shrunken]
     assert {"interpersonal_skill"} in groups
     assert any({"wishes_met", "directiveness_gap", "main_problem_trained"} <= group for group in groups)

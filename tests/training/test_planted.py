@@ -14,8 +14,9 @@ from data.history import History
 from data.synthetic.clinic import simulate
 from data.synthetic.plan import Arm, Plan
 from data.synthetic.truth import Truth
+from training.border import Border
 from training.config import DEFAULT_HEADS, FitConfig, TrainConfig
-from training.head import PairPosterior, structure, used_effects
+from training.head import PairPosterior, used_effects
 from training.learn import Learned, learn_head
 from training.mixed import criterion, fit
 from training.run import Trained, train
@@ -91,7 +92,7 @@ def without_columns(clinic: Planted) -> tuple[Learned, npt.NDArray[np.int64], in
 def therapist_variance(clinic: Planted) -> tuple[float, float, float]:
     """Variance between therapists' mean effects on outcome: its 95 % profile interval, and the truth."""
     learned, therapist, count = without_columns(clinic)
-    shape = structure(clinic[0].bundle.design, (), ALONE, 0, "gaussian", True)
+    shape = Border.of(clinic[0].bundle.design, {}, ALONE).structure(clinic[0].bundle.design, ALONE, "gaussian")
     ones = np.ones((len(learned.rows), 1))
     sums = Sums.of(learned.border, ones, learned.target, therapist, count, learned.weight)
     best = fit(sums, shape)
@@ -113,7 +114,7 @@ def skill(clinic: Planted) -> tuple[float, float, float]:
     column = (design.therapist(material.blocks["therapist"])[:, place] / design.therapist.sd[place])[learned.rows]
     border = np.column_stack([learned.border, column])
     sums = Sums.of(border, np.ones((len(border), 1)), learned.target, therapist, count, learned.weight)
-    shape = structure(design, (), ALONE, 0, "gaussian", True)
+    shape = Border.of(design, {}, ALONE).structure(design, ALONE, "gaussian")
     solution = fit(sums, replace(shape, border=shape.border + 1))
     of_therapist = np.bincount(therapist, column, count) / np.maximum(np.bincount(therapist, minlength=count), 1)
     truth = np.polyfit(of_therapist, mean_effects(clinic), 1)[0]

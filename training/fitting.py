@@ -1,0 +1,160 @@
+"""Fitting one head: the prognosis, the mixed fit beside it, and how much of the fit stands up to clients not seen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from training import prognosis
+from training.border import Border, without_usual
+from training.config import FitConfig, Kind, TrainConfig
+from training.design import Design
+from training.mixed import Solution, fit
+from training.prognosis import Prognosis
+from training.shares import Rows, cross, gains, shares, weighed
+from training.unsure import unsure
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+UNSEEN = 0.15
+"""What columns cannot say of a match is taken to be this share of what they say: an assumption, stated on the card."""
+ROUNDS_OF_WORK = 25  # re-linearisations of a binary head, at most
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A prognosis, a mixed fit without what only training knows, and what was found out about the fit."""
+
+    first: Prognosis
+    """The prognosis before any fit was taken into account."""
+    prognosis: Prognosis
+    solution: Solution
+    border: Floats
+    """Columns of the solution's border, of the rows fitted to."""
+    share: Mapping[str, float]
+    gains: Mapping[str, Mapping[str, float]]
+    unseen: float
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """One head's rows (n of them, each with a target) and how to fit them."""
+
+    kind: Kind
+    y: Floats
+    weight: Floats
+    client: Floats
+    """Client columns as features have them."""
+    landmarks: Floats
+    """Measures up to the landmark, NaN where missing, and the same standardised, 0 where missing."""
+    standard_landmarks: Floats
+    ranking: Floats
+    usual: Floats
+    """What each pair column usually is for the row's client."""
+    effects: Floats
+    therapist: Ints
+    therapists: int
+    folds: tuple[Ints, ...]
+    """Ways of folding the rows by client; the first is the prognosis's."""
+    design: Design
+    expected: Mapping[str, float]
+    parts: FitConfig
+    config: TrainConfig
+
+    def learn(self, given: Prognosis | None) -> Fitted:
+        """Fits to the rows; a `given` prognosis is kept as it is."""
+        nothing = np.zeros(len(self.y))
+        first = found = given or self._prognosis(nothing)
+        border, rows, solution = self._fit(found, None)
+        for _ in range(self.config.prognosis.refits if found.trees and given is None else 0):
+            pairs = rows.border[:, border.therapists_from :] @ solution.b[border.therapists_from :]
+            found = self._prognosis(pairs + _own(rows, solution))
+            border, rows, solution = self._fit(found, solution)
+        solution = unsure(rows.sums(), border.structure(self.design, self.parts, self.kind), solution, self.config.seed)
+        share, gained = {"therapist": 1.0, "fit": 1.0}, dict[str, dict[str, float]]()
+        if self.parts.weighed and (self.parts.therapist or self.parts.columns):
+            share, gained, solution = self._weighed(border, rows, solution)
+        settled = without_usual(solution, border, rows.border)
+        kept = np.delete(rows.border, np.s_[border.client : border.therapists_from], axis=1)
+        return Fitted(first, found, settled, kept, share, gained, share["fit"] * self._unseen(border, rows, solution))
+
+    def _unseen(self, border: Border, rows: Rows, solution: Solution) -> float:
+        """Variance of match in shapes that no column has: a share of the variance of what the columns say."""
+        if not border.pair:
+            return 0.0
+        said = (rows.border[:, border.pairs_from :] - self.usual) @ solution.b[border.pairs_from :]
+        return UNSEEN * float(said.var())
+
+    def _prognosis(self, pair_fit: Floats) -> Prognosis:
+        x, config = np.column_stack([self.client, self.landmarks]), self.config
+        return prognosis.learn(
+            x, self.y, self.weight, self.folds[0], self.kind, config.prognosis, config.seed, pair_fit
+        )
+
+    @cached_property
+    def _controls(self) -> Floats:
+        """What is usual for a client, standardised; nothing where no columns rank."""
+        if not self.parts.columns:
+            return np.zeros((len(self.y), 0))
+        sd = self.usual.std(axis=0)
+        varies = sd > 1e-6
+        standard: Floats = (self.usual - self.usual.mean(axis=0))[:, varies] / sd[varies]
+        return standard
+
+    def _fit(self, found: Prognosis, start: Solution | None) -> tuple[Border, Rows, Solution]:
+        ranking = self.ranking if self.parts.columns else self.ranking[:, :0]
+        client = self.design.client_part(self.client, found.crossed)
+        columns = np.column_stack([client, self.standard_landmarks, self._controls, ranking])
+        landmarks, usual = self.standard_landmarks.shape[1], self._controls.shape[1]
+        border = Border.of(self.design, self.expected, self.parts, landmarks, usual, bool(found.trees))
+        rows, solution = self._solve(columns, border, found, start)
+        return border, rows, solution
+
+    def _solve(
+        self, columns: Floats, border: Border, found: Prognosis, start: Solution | None
+    ) -> tuple[Rows, Solution]:
+        structure = border.structure(self.design, self.parts, self.kind)
+        theta = None if start is None else start.theta
+        if self.kind == "gaussian":
+            rows = self._rows(columns, self.y, self.weight)
+            return rows, fit(rows.sums(), structure, theta)
+        rows = self._rows(columns, self.y, self.weight)
+        linear = found.crossed if start is None else columns @ start.b + _own(rows, start)
+        solution = start
+        for _ in range(ROUNDS_OF_WORK):
+            chance = sigmoid(linear)
+            slope = np.maximum(chance * (1 - chance), 1e-4)
+            rows = self._rows(columns, linear + (self.y - chance) / slope, self.weight * slope)
+            solution = fit(rows.sums(), structure, None if solution is None else solution.theta)
+            before, linear = linear, columns @ solution.b + _own(rows, solution)
+            if float(np.abs(linear - before).max()) < 1e-5:
+                break
+        assert solution is not None
+        return rows, solution
+
+    def _rows(self, columns: Floats, response: Floats, weight: Floats) -> Rows:
+        return Rows(columns, self.effects, response, weight, self.therapist, self.therapists)
+
+    def _weighed(
+        self, border: Border, rows: Rows, solution: Solution
+    ) -> tuple[dict[str, float], dict[str, dict[str, float]], Solution]:
+        structure = border.structure(self.design, self.parts, self.kind)
+        usual = self.usual if self.parts.columns else self.usual[:, :0]
+        crossed = cross(rows, usual, border, structure, solution.theta, self.folds)
+        share = shares(crossed, solution.noise)
+        return share, gains(crossed), weighed(solution, border, share)
+
+
+def _own(rows: Rows, solution: Solution) -> Floats:
+    """What each row's therapist adds beyond columns."""
+    own: Floats = np.einsum("nq,nq->n", solution.effects()[rows.therapist], rows.effects)
+    return own
+
+
+def sigmoid(x: Floats) -> Floats:
+    """Log odds to probability; log odds beyond 30 are cut off."""
+    values: Floats = 1 / (1 + np.exp(-np.clip(x, -30, 30)))
+    return values

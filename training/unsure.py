@@ -1,0 +1,56 @@
+"""Variances are estimated too: what that adds to the posterior of coefficients and therapist effects.
+
+Variance parameters are drawn from the normal approximation at their mode; the posterior given each draw is averaged,
+and the spread of its means is added: the law of total variance. (Kackar and Harville 1984, "Approximations for standard
+errors of estimators of fixed and random effects in mixed linear models", J. Am. Stat. Assoc. 79, do so by derivatives.)
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from training.mixed import Solution, Structure, objective, solve
+from training.sums import Floats, Sums
+
+DRAWS = 12
+STEP = 1e-3
+MOST_SD = 0.1
+"""No relative standard deviation is taken to be less sure than this: beyond, the criterion is flat."""
+
+
+def unsure(sums: Sums, structure: Structure, solution: Solution, seed: int) -> Solution:
+    """The solution with posterior covariances that know of the variances' own uncertainty; means stay as they are."""
+    if structure.parameters == 0:
+        return solution
+    draws = _draws(_curvature(sums, structure, solution.theta), solution.theta, seed)
+    found = [solve(sums, structure, theta) for theta in draws]
+    b_shift = np.array([one.b - solution.b for one in found])
+    effects = solution.effects()
+    shift = np.array([one.at_zero - one.per_border @ solution.b - effects for one in found])
+    return replace(
+        solution,
+        b_cov=np.mean([one.b_cov for one in found], axis=0) + b_shift.T @ b_shift / len(found),
+        within=np.mean([one.within for one in found], axis=0) + np.einsum("ktq,ktr->tqr", shift, shift) / len(found),
+        prior=np.mean([one.prior for one in found], axis=0),
+    )
+
+
+def _curvature(sums: Sums, structure: Structure, theta: Floats) -> Floats:
+    """Second derivatives of the criterion with its prior, by central differences of the gradient."""
+    wide, rows = sums.through(structure.ways), []
+    for i in range(len(theta)):
+        step = np.zeros(len(theta))
+        step[i] = STEP
+        ahead, behind = (objective(wide, structure, theta + side * step)[1] for side in (1, -1))
+        rows.append((ahead - behind) / (2 * STEP))
+    found = np.array(rows)
+    symmetric: Floats = (found + found.T) / 2
+    return symmetric
+
+
+def _draws(curvature: Floats, theta: Floats, seed: int) -> Floats:
+    values, vectors = np.linalg.eigh(curvature)
+    sd = np.sqrt(2 / np.maximum(values, 2 / MOST_SD**2))
+    luck = np.random.default_rng(seed).standard_normal((DRAWS // 2, len(theta)))
+    away: Floats = np.concatenate([luck, -luck]) * sd @ vectors.T
+    return theta + away

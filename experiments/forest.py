@@ -20,7 +20,7 @@ from training.tested import therapist_means
 Floats = npt.NDArray[np.float64]
 
 TREES, LEAST_LEAF, SHARE = 200, 50, 0.25
-MISSING = "EconML is not installed (pip install 'therapist-fit[peers]')"
+MISSING = "EconML is not installed (pip install '.[peers]' in the project's folder)"
 
 
 def installed() -> bool:

@@ -1,7 +1,7 @@
 """How much bias of assignment the ranking bears: severe clients sent to better therapists, ever more strongly.
 
 Severity is measured in the arm `confounded`. In `hidden` what drives assignment and outcome is in no column: there is
-no remedy in the data, and the figures show how far the ranking falls and how much it claims too much.
+no remedy in the data, and the figures show how far free choice falls and how seldom intervals hold the truth.
 """
 
 from collections.abc import Callable, Sequence

@@ -174,14 +174,20 @@ def test_a_study_is_continued_with_what_is_missing_and_only_by_its_own_kind(data
     assert name_of(data, FASTER) != name_of(data, FASTER.model_copy(update={"seed": 1}))
 
 
-def test_what_a_kill_cut_short_is_tried_again(data: "Dataset", tmp_path: Path) -> None:
+@pytest.mark.parametrize("failed", [False, True])
+def test_what_a_kill_or_an_error_cut_short_is_tried_again_once(data: "Dataset", tmp_path: Path, failed: bool) -> None:
     storage = tmp_path / "tuning.db"
     tune(data, FASTER, storage, trials=1)
     study = optuna.load_study(study_name=name_of(data, FASTER), storage=f"sqlite:///{storage}")
     orphan = study.ask()
     propose(orphan, FASTER)
+    if failed:
+        study.tell(orphan.number, state=TrialState.FAIL)
     found = tune(data, FASTER, storage, trials=2)
     assert found.attempts[1].params == orphan.params
+    third = tune(data, FASTER, storage, trials=3)
+    assert len(third.attempts) == 3
+    assert sum(one.user_attrs.get("instead_of") == orphan.number for one in study.get_trials()) == 1
     assert study.get_trials(states=(TrialState.RUNNING,)) == []
 
 

@@ -1,7 +1,9 @@
 """One runner for contests on many synthetic clinics: all contenders on the same contest, figures over seeds."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -25,15 +27,31 @@ LEAST_CEILING = 0.01
 
 
 def each_clinic(
-    plans: Iterable[Plan], measure: Callable[[Contest, Plan], dict[str, float]], on_clinic: Callable[[], None]
+    plans: Iterable[Plan],
+    measure: Callable[[Contest, Plan], dict[str, float]],
+    on_clinic: Callable[[], None],
+    jobs: int = 1,
 ) -> pd.DataFrame:
-    """What is measured on the contest of every plan's clinic: a row a plan, beside the plan's own values."""
-    rows = []
-    for plan in plans:
-        contest = prepare(*simulate(plan), plan.seed)
-        rows.append({**plan.model_dump(exclude={"as_of"}), **measure(contest, plan)})
-        on_clinic()
-    return pd.DataFrame(rows)
+    """What is measured on the contest of every plan's clinic: a row a plan, beside the plan's own values.
+
+    With several `jobs` clinics are made in processes of their own; `measure` is then a function of a module.
+    """
+    if jobs == 1:
+        return pd.DataFrame([_row(one) for one in _told(((measure, plan) for plan in plans), on_clinic)])
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        found = pool.map(_row, ((measure, plan) for plan in plans))
+        return pd.DataFrame(list(_told(found, on_clinic)))
+
+
+def _told(values: Iterable[Any], on_each: Callable[[], None]) -> Iterator[Any]:
+    for value in values:
+        yield value
+        on_each()
+
+
+def _row(task: tuple[Callable[[Contest, Plan], dict[str, float]], Plan]) -> dict[str, Any]:
+    measure, plan = task
+    return {**plan.model_dump(exclude={"as_of"}), **measure(prepare(*simulate(plan), plan.seed), plan)}
 
 
 def plans(seeds: int, **values: Any) -> Iterator[Plan]:

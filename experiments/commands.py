@@ -51,10 +51,10 @@ def literature(
 @app.command("ranking_quality")
 def ranking_quality(
     context: typer.Context,
-    episodes: Annotated[int, typer.Option(help="Episodes of each clinic.", min=1000)] = 10_000,
-    therapists: Annotated[int, typer.Option(help="Therapists of each clinic.", min=30)] = 150,
-    seeds: Annotated[int, typer.Option(help="Clinics of each arm.", min=2)] = 20,
-    quick: Annotated[bool, typer.Option("--quick", help="Five clinics of each arm.")] = False,
+    episodes: Annotated[int | None, typer.Option(help="Episodes of each clinic, instead of three sizes.")] = None,
+    therapists: THERAPISTS = 150,
+    seeds: SEEDS = 20,
+    quick: QUICK = False,
     track: TRACK = True,
     as_json: JSON = False,
 ) -> None:
@@ -62,12 +62,19 @@ def ranking_quality(
 
     Example: therapist-fit experiment ranking_quality --quick
     """
-    from experiments.ranking_quality import ARMS, run, table
+    import os
 
-    clinics = QUICK_SEEDS if quick else seeds
-    with bar("clinics", clinics * len(ARMS)) as advance:
-        result = run(episodes, therapists, clinics, ARMS, advance)
-    finish(context, result, table, None, as_json, track)
+    from experiments.ranking_quality import ALL_ARMS, ARMS, SIZES, picture, run, sizes, table
+
+    clinics, jobs = QUICK_SEEDS if quick else seeds, os.cpu_count() or 1
+    one_size = quick or episodes is not None
+    many = clinics * (len(ARMS) if one_size else len(ARMS) * (len(SIZES) - 1) + len(ALL_ARMS))
+    with bar("clinics", many) as advance:
+        if one_size:
+            result = run(episodes or 10_000, therapists, clinics, ARMS, advance, jobs)
+        else:
+            result = sizes(clinics, advance, jobs)
+    finish(context, result, table, picture, as_json, track)
 
 
 @app.command("counsel_chat")

@@ -132,6 +132,21 @@ def ceiling(contest: Contest) -> Floats:
     return _outcome(truth, contest.clients[:, None], known)
 
 
+def expressible(contest: Contest) -> Floats:
+    """The ceiling with its match effects only as far as the model's own match columns can say them."""
+    pairs, shape = contest.pairs.design.pair(contest.pairs.blocks["pair"]), contest.eligible.shape
+    columns = np.column_stack([_centred(column.reshape(shape)).ravel() for column in pairs.T])
+    parts = contest.truth.parts(contest.clients[:, None], contest.therapists[None, :])
+    match = sum(np.broadcast_to(part, shape) for name, part in parts.items() if name.startswith("match:"))
+    said = columns @ np.linalg.lstsq(columns, _centred(np.asarray(match)).ravel(), rcond=None)[0]
+    return ceiling(contest) - _centred(np.asarray(match)) + said.reshape(shape)
+
+
+def _centred(pairs: Floats) -> Floats:
+    centred: Floats = pairs - pairs.mean(axis=0) - pairs.mean(axis=1, keepdims=True) + pairs.mean()
+    return centred
+
+
 def _posterior(columns: Floats, residual: Floats, joint: Floats, truth: Truth, noise: float) -> Floats:
     prior = np.zeros((columns.shape[1], columns.shape[1]))
     prior[:2, :2] = joint

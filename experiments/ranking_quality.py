@@ -1,6 +1,11 @@
-"""Does the ranking send clients to therapists with whom they do better? Contests on synthetic clinics."""
+"""Does the ranking send clients to therapists with whom they do better, and is it as sure as it may be?
+
+Contests on synthetic clinics. Shares are of the ceiling's true gain, ratios of means over clinics. `columns` is the
+bound that no learner of the same columns passes: the ceiling with its match effects as far as the columns can say them.
+"""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,114 +13,145 @@ import numpy.typing as npt
 import pandas as pd
 from rich.table import Table
 
-from data.synthetic.clinic import simulate
 from data.synthetic.plan import Arm, Plan
-from experiments.contest import ELIGIBLE, Contest, ceiling, free, full, gain, one_model, prepare, true_outcomes
-from training.head import PairPosterior, used_effects
-from training.ranking import Weighing, rank
+from experiments.certainty import certainty
+from experiments.clinics import LEAST_CEILING, best, each_clinic, gains, over_seeds, plans
+from experiments.contest import ELIGIBLE, Contest, expressible, free, full, gain, one_model
+from experiments.drawing import points
 
 Floats = npt.NDArray[np.float64]
 
 ARMS: tuple[Arm, ...] = ("base", "confounded", "main-only", "null")
+ALL_ARMS: tuple[Arm, ...] = (*ARMS, "weak", "strong", "hidden")
+SIZES = ((3_000, 60), (10_000, 150), (30_000, 150))
+AMONG: tuple[tuple[str, int | None], ...] = (("10", 10), ("20", ELIGIBLE), ("all", None))
 JUDGED = 150
-"""Clients of each clinic for whom it is asked whether a difference is declared meaningful."""
-LEAST_CEILING = 0.01
-BOOTSTRAPS = 2000
+"""Clients of each clinic for whom the posterior is held against the truth."""
 
 
 def run(
     episodes: int = 10_000,
     therapists: int = 150,
-    seeds: int = 5,
+    seeds: int = 20,
     arms: Sequence[Arm] = ARMS,
-    on_clinic: Callable[[], None] | None = None,
+    on_clinic: Callable[[], None] = lambda: None,
+    jobs: int = 1,
 ) -> dict[str, Any]:
-    """Shares of the ceiling's gain, and what the model claims, for every arm; means over seeds, at 20 eligible."""
-    found = {}
-    for arm in arms:
-        rows = []
-        for seed in range(seeds):
-            rows.append(measure(Plan(arm=arm, episodes=episodes, therapists=therapists, seed=seed)))
-            if on_clinic is not None:
-                on_clinic()
-        found[arm] = summary(pd.DataFrame(rows), episodes)
+    """Shares of the ceiling's gain, what the model claims, and how sure it is, for every arm; means over seeds."""
+    wanted = [plan for arm in arms for plan in plans(seeds, arm=arm, episodes=episodes, therapists=therapists)]
+    rows = each_clinic(wanted, measure, on_clinic, jobs)
+    found = {str(arm): summary(mine, episodes) for arm, mine in rows.groupby("arm", sort=False)}
     return {"synthetic": True, "eligible": ELIGIBLE, "seeds": seeds, "therapists": therapists, "arms": found}
+
+
+def sizes(
+    seeds: int, on_clinic: Callable[[], None], jobs: int, of: Sequence[tuple[int, int]] = SIZES
+) -> dict[str, Any]:
+    """`run` at every size: under `arms` that of 10,000 episodes, under `sizes` all of them, `EPISODES/THERAPISTS`."""
+    found = {f"{n}/{t}": run(n, t, seeds, ARMS if n != 10_000 else ALL_ARMS, on_clinic, jobs) for n, t in of}
+    return {**found["10000/150"], "sizes": {size: one["arms"] for size, one in found.items()}}
+
+
+def measure(contest: Contest, plan: Plan) -> dict[str, float]:
+    """Gains of the ceiling, the model and one boosted model on one clinic, and certainty, in outcome SD."""
+    scores = {**best(contest), "columns": expressible(contest), "one_model": one_model(contest, plan.seed)}
+    info, said = contest.learned.head.info, scores["model"]
+    found: dict[str, float] = {}
+    for name, many in AMONG:
+        among = contest.among(many)
+        end = "" if many == ELIGIBLE else f"_{name}"
+        found |= {key + end: value for key, value in gains(among, scores).items()}
+        found[f"claimed_full{end}"] = gain(said, full(said, among.eligible), among.eligible) / info.sd
+        found[f"claimed_free{end}"] = gain(said, free(said, among.eligible), among.eligible) / info.sd
+    proof = {f"rloss_{end}": info.gains["fit"][end] for end in ("value", "low", "high")}
+    return found | certainty(contest, JUDGED) | proof | {f"weight_{part}": share for part, share in info.share.items()}
 
 
 def summary(rows: pd.DataFrame, episodes: int) -> dict[str, Any]:
     """Means over seeds, and ratios of means with an interval from resampling seeds."""
-    rng = np.random.default_rng(0)
-    draws = rng.integers(0, len(rows), (BOOTSTRAPS, len(rows)))
-    claimed = rows["claimed_full"].to_numpy()[draws].mean(axis=1)
-    best = {regime: float(rows[f"ceiling_{regime}"].mean()) for regime in ("full", "free")}
 
-    def share(name: str, regime: str) -> float | None:
-        return None if best[regime] < LEAST_CEILING else float(rows[f"{name}_{regime}"].mean() / best[regime])
+    def share(name: str, regime: str) -> dict[str, float | None]:
+        ratio = over_seeds(rows[f"{name}_{regime}"], rows[f"ceiling_{regime}"])
+        return {"value": None, "low": None, "high": None} if ratio is None else dict(ratio)
 
-    ratio = rows["model_full"].to_numpy()[draws].mean(axis=1) / rows["ceiling_full"].to_numpy()[draws].mean(axis=1)
-    wide = best["full"] < LEAST_CEILING
+    def mean(name: str) -> float:
+        return float(rows[name].mean())
+
+    claimed = over_seeds(rows["claimed_full"])
+    assert claimed is not None
+    model, most = share("model", "full"), share("columns", "full")
+    slope = rows["came_true"].mean() / rows["predicted"].mean() if rows["predicted"].mean() > LEAST_CEILING else None
     return {
         "episodes": episodes,
-        "ceiling_d_full": best["full"],
-        "ceiling_d_free": best["free"],
-        "share_of_ceiling_full": share("model", "full"),
-        "share_of_ceiling_full_low": None if wide else float(np.quantile(ratio, 0.025)),
-        "share_of_ceiling_full_high": None if wide else float(np.quantile(ratio, 0.975)),
-        "share_of_ceiling_free": share("model", "free"),
-        "one_model_share_full": share("one_model", "full"),
-        "one_model_share_free": share("one_model", "free"),
-        "claimed_d_full": float(rows["claimed_full"].mean()),
-        "claimed_d_full_low": float(np.quantile(claimed, 0.025)),
-        "claimed_d_full_high": float(np.quantile(claimed, 0.975)),
-        "abstained": float(rows["abstained"].mean()),
+        "ceiling_d_full": mean("ceiling_full"),
+        "ceiling_d_free": mean("ceiling_free"),
+        "share_of_ceiling_full": model["value"],
+        "share_of_ceiling_full_low": model["low"],
+        "share_of_ceiling_full_high": model["high"],
+        "share_of_ceiling_free": share("model", "free")["value"],
+        "columns_share_full": most["value"],
+        "columns_share_free": share("columns", "free")["value"],
+        "share_of_columns_full": None if not most["value"] else mean("model_full") / mean("columns_full"),
+        "one_model_share_full": share("one_model", "full")["value"],
+        "one_model_share_free": share("one_model", "free")["value"],
+        "claimed_d_full": claimed["value"],
+        "claimed_d_full_low": claimed["low"],
+        "claimed_d_full_high": claimed["high"],
+        "among": {
+            end: {regime: share("model", f"{regime}_{end}")["value"] for regime in ("full", "free")}
+            for end in ("10", "all")
+        },
+        "true_over_predicted": slope,
+        **{name: mean(name) for name in ("abstained", "covered_80", "covered_95", "set_holds", "set_size", "declared")},
+        "declared_right": None if rows["declared_right"].isna().all() else mean("declared_right"),
+        "rloss_gain": {end: mean(f"rloss_{end}") for end in ("value", "low", "high")},
+        "rloss_interval_has_0": float(((rows["rloss_low"] <= 0) & (rows["rloss_high"] >= 0)).mean()),
+        "weight": {part: mean(f"weight_{part}") for part in ("therapist", "fit")},
     }
 
 
-def measure(plan: Plan) -> dict[str, float]:
-    """Gains of the ceiling, the model and one boosted model on one clinic, in outcome SD."""
-    contest = prepare(*simulate(plan), plan.seed)
-    true = true_outcomes(contest)
-    sd = contest.learned.head.info.sd
-    model = contest.shaped(contest.pairs.fit(contest.learned.head, contest.material.place))
-    scores = {"ceiling": ceiling(contest), "model": model, "one_model": one_model(contest, plan.seed)}
-    found = {}
-    for name, said in scores.items():
-        found[f"{name}_free"] = gain(true, free(said, contest.eligible), contest.eligible) / sd
-        found[f"{name}_full"] = gain(true, full(said, contest.eligible), contest.eligible) / sd
-    found["claimed_full"] = gain(model, full(model, contest.eligible), contest.eligible) / sd
-    found["abstained"] = abstained(contest)
-    return found
-
-
-def abstained(contest: Contest) -> float:
-    """Share of clients for whom no difference is declared meaningful."""
-    head, design = contest.learned.head, contest.material.design
-    weighing = Weighing(("outcome",), np.ones(1), np.array([head.info.sd]), np.eye(1))
-    ids = contest.pairs.therapist_id
-    position = np.array([contest.material.place[name] for name in ids], dtype=np.int64)
-    ranking = design.ranking_part(contest.pairs.blocks)
-    effects = contest.pairs.effects[:, used_effects(design, head.info.parts)]
-    said = []
-    for client in range(min(JUDGED, len(contest.clients))):
-        rows = client * len(contest.therapists) + np.flatnonzero(contest.eligible[client])
-        fit: PairPosterior = head.posterior(ranking[rows], effects[rows], position[rows])
-        waits = np.full(len(rows), np.nan)
-        said.append(rank({"outcome": fit}, weighing, waits, list(ids[rows]), groups_for=1).meaningful_difference)
-    return 1.0 - float(np.mean(said))
+COLUMNS = {
+    "ceiling_d_full": "ceiling d",
+    "share_of_ceiling_full": "share full",
+    "share_of_ceiling_free": "free",
+    "columns_share_full": "columns'",
+    "one_model_share_full": "one model",
+    "claimed_d_full": "claimed d",
+    "true_over_predicted": "true/said",
+    "covered_80": "80 %",
+    "covered_95": "95 %",
+    "set_holds": "90 % set",
+    "set_size": "size",
+    "declared_right": "declared",
+    "abstained": "abstained",
+}
 
 
 def table(result: dict[str, Any]) -> Table:
-    """One line an arm; shares are of the ceiling's true gain."""
-    title = f"SYNTHETIC: {result['therapists']} therapists, {result['eligible']} eligible, {result['seeds']} seeds"
-    names = (
-        "ceiling_d_full",
-        "share_of_ceiling_full",
-        "share_of_ceiling_free",
-        "one_model_share_full",
-        "claimed_d_full",
-        "abstained",
-    )
-    grid = Table("arm", "episodes", *names, title=title)
-    for arm, row in result["arms"].items():
-        grid.add_row(arm, str(row["episodes"]), *("-" if row[name] is None else f"{row[name]:.3f}" for name in names))
+    """One line an arm and size; shares are of the ceiling's true gain."""
+    title = f"SYNTHETIC: {result['eligible']} eligible, {result['seeds']} seeds; shares of the ceiling's true gain"
+    grid = Table("clinic", "arm", *COLUMNS.values(), title=title)
+    for size, arms in _sizes(result).items():
+        for arm, row in arms.items():
+            grid.add_row(size, arm, *("-" if row[name] is None else f"{row[name]:.3f}" for name in COLUMNS))
     return grid
+
+
+def picture(result: dict[str, Any], path: Path) -> Path:
+    """Share of the ceiling's gain at full caseloads, with its interval, of every arm and size."""
+    series: dict[str, dict[str, dict[str, float] | None]] = {}
+    for size, arms in _sizes(result).items():
+        shares = {arm: row for arm, row in arms.items() if row["share_of_ceiling_full"] is not None}
+        ends = {"value": "", "low": "_low", "high": "_high"}
+        series[size] = {
+            arm: {end: row[f"share_of_ceiling_full{key}"] for end, key in ends.items()} for arm, row in shares.items()
+        }
+    title = "SYNTHETIC: share of the ceiling's true gain that the ranking reaches at full caseloads"
+    return points(series, title, "share of the ceiling's gain, 95 % interval over clinics", path)
+
+
+def _sizes(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    if "sizes" in result:
+        return dict(result["sizes"])
+    episodes = next(iter(result["arms"].values()))["episodes"]
+    return {f"{episodes}/{result['therapists']}": result["arms"]}

@@ -163,3 +163,15 @@ def difference(
     spread = utility_sd({name: p.difference_sd(to) for name, p in posteriors.items()}, weighing)[of]
     mean = float(total[of] - total[to])
     return mean, mean - Z80 * float(spread), mean + Z80 * float(spread)
+
+
+def best_set(posterior: PairPosterior, level: float = 0.9, draws: int = 2000, seed: int = 0) -> Ints:
+    """Positions of the smallest set that holds the best of n therapists with posterior probability `level` or more."""
+    rng = np.random.default_rng(seed)
+    shared = rng.standard_normal((draws, posterior.loading.shape[1])) @ posterior.loading.T
+    own = rng.standard_normal((draws, len(posterior.own))) * np.sqrt(np.maximum(posterior.own, 0.0))
+    first = (posterior.mean + shared + own).argmax(axis=1)
+    chance = np.bincount(first, minlength=len(posterior.own)) / draws
+    order = np.argsort(-chance, kind="stable")
+    enough = int(np.searchsorted(np.cumsum(chance[order]), level - 1e-12)) + 1
+    return order[:enough].astype(np.int64)

@@ -118,6 +118,6 @@ def without_usual(solution: Solution, border: Border, columns: Floats) -> Soluti
         b=b[kept],
         b_cov=solution.b_cov[np.ix_(kept, kept)],
         at_zero=settled,
-        per_border=per_border[:, :, kept],
+        per_border=np.ascontiguousarray(per_border[:, :, kept]),  # in the order in which a bundle reads it back
         shrinkage=solution.shrinkage[kept],
     )

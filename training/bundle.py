@@ -21,7 +21,7 @@ from training.ranking import Weighing
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Manifest(BaseModel):

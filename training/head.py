@@ -78,13 +78,15 @@ class Head:
     info: HeadInfo
     trees: str
     constant: float
+    fills: Floats
+    """What an unknown client column, or landmark behind them, counts as in the trees; NaN where they know better."""
     landmark_mean: Floats
     landmark_sd: Floats
     solution: Solution
 
     @cached_property
     def _trees(self) -> Trees:
-        return Trees(self.trees, self.constant)
+        return Trees(self.trees, self.constant, self.fills)
 
     @cached_property
     def _b_factor(self) -> Floats:
@@ -158,7 +160,7 @@ class Head:
             "b": s.b, "b_cov": s.b_cov, "at_zero": s.at_zero, "per_border": s.per_border, "within": s.within,
             "prior": s.prior, "theta": s.theta, "shrinkage": s.shrinkage,
             "numbers": np.array([s.noise, s.criterion, self.constant]),
-            "landmark_mean": self.landmark_mean, "landmark_sd": self.landmark_sd,
+            "fills": self.fills, "landmark_mean": self.landmark_mean, "landmark_sd": self.landmark_sd,
         }  # fmt: skip
 
     @classmethod
@@ -167,7 +169,7 @@ class Head:
         names = ("b", "b_cov", "at_zero", "per_border", "within", "prior", "theta", "shrinkage")
         noise, value, constant = arrays["numbers"].tolist()
         solution = Solution(**{name: arrays[name] for name in names}, noise=noise, criterion=value)
-        return cls(info, trees, constant, arrays["landmark_mean"], arrays["landmark_sd"], solution)
+        return cls(info, trees, constant, arrays["fills"], arrays["landmark_mean"], arrays["landmark_sd"], solution)
 
 
 def joint_effects(design: Design, fit: FitConfig) -> range:

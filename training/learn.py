@@ -157,7 +157,7 @@ def _head(head: HeadConfig, y: Floats, parts: FitConfig, scaler: Scaler, fitted:
         gains=fitted.gains,
         unseen=fitted.unseen,
     )
-    return Head(info, found.trees, found.constant, scaler.mean, scaler.sd, fitted.solution)
+    return Head(info, found.trees, found.constant, found.fills, scaler.mean, scaler.sd, fitted.solution)
 
 
 def identified(parts: FitConfig, therapist: Ints) -> FitConfig:

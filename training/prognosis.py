@@ -2,6 +2,9 @@
 
 LightGBM, cross-fitted by client: the prediction for a row comes from trees that have not seen its client. The number
 of rounds is the one with the least error over the same folds.
+
+A column that was hardly ever missing in training gives the trees no say on what its absence means: LightGBM then takes
+an unknown for 0, which for a severity is a client without symptoms. Such columns are filled with their mean.
 """
 
 from dataclasses import dataclass
@@ -26,6 +29,8 @@ class Prognosis:
     """LightGBM's text format; empty for a constant."""
     constant: float
     rounds: int
+    fills: Floats
+    """(columns): what an unknown value counts as; NaN where the trees learned what to make of it."""
 
 
 def learn(
@@ -37,8 +42,11 @@ def learn(
     """
     mean = float(np.average(y, weights=weight))
     constant = mean if kind == "gaussian" else float(np.log(mean / (1 - mean)))
+    fills = learn_fills(x, config.fewest_in_leaf)
+    nothing = Prognosis(np.full(len(y), constant), "", constant, 0, fills)
     if not config.boosted or x.shape[1] == 0 or np.isnan(x).all():
-        return Prognosis(np.full(len(y), constant), "", constant, 0)
+        return nothing
+    x = filled(x, fills)
     settings = _settings(kind, config, seed)
     names = [f"c{i}" for i in range(x.shape[1])]
     whole = lightgbm.Dataset(
@@ -58,9 +66,24 @@ def learn(
     for f, booster in zip(np.unique(fold), boosters.boosters, strict=True):
         crossed[fold == f] = constant + booster.predict(x[fold == f], raw_score=True, num_iteration=rounds)
     if float(np.ptp(crossed)) < 1e-9:  # too few rows for any split
-        return Prognosis(np.full(len(y), constant), "", constant, 0)
+        return nothing
     final = lightgbm.train(settings, whole, num_boost_round=rounds)
-    return Prognosis(crossed, final.model_to_string(), constant, rounds)
+    return Prognosis(crossed, final.model_to_string(), constant, rounds, fills)
+
+
+def learn_fills(x: Floats, fewest: int) -> Floats:
+    """The mean of each column of x (n, p) that fewer than `fewest` rows miss, a leaf's worth; NaN for the others."""
+    known = ~np.isnan(x)
+    count = known.sum(axis=0)
+    mean = np.nansum(x, axis=0) / np.maximum(count, 1)
+    fills: Floats = np.where((len(x) - count < fewest) & (count > 0), mean, np.nan)
+    return fills
+
+
+def filled(x: Floats, fills: Floats) -> Floats:
+    """Rows x (n, p) with unknown values as `fills` (p,) has them."""
+    found: Floats = np.where(np.isnan(x), fills, x)
+    return found
 
 
 def _settings(kind: Kind, config: PrognosisConfig, seed: int) -> dict[str, Any]:
@@ -84,13 +107,14 @@ def _settings(kind: Kind, config: PrognosisConfig, seed: int) -> dict[str, Any]:
 class Trees:
     """A prognosis ready to predict; loaded once, used for every request."""
 
-    def __init__(self, trees: str, constant: float):
+    def __init__(self, trees: str, constant: float, fills: Floats):
         self._constant = constant
+        self._fills = fills
         self._booster = lightgbm.Booster(model_str=trees) if trees else None
 
     def predict(self, x: Floats) -> Floats:
-        """Raw scores on the link scale, shape (rows,)."""
+        """Raw scores on the link scale, shape (rows,), from x (rows, columns) as the trees learned from."""
         if self._booster is None:
             return np.full(len(x), self._constant)
-        scores: Floats = np.asarray(self._booster.predict(x, raw_score=True, num_threads=1))
+        scores: Floats = np.asarray(self._booster.predict(filled(x, self._fills), raw_score=True, num_threads=1))
         return self._constant + scores

@@ -8,7 +8,7 @@ from training.border import Border
 from training.config import FitConfig, HeadConfig, PrognosisConfig, TrainConfig
 from training.head import joint_effects, used_effects
 from training.learn import Learned, learn_head, observation_weights
-from training.prognosis import Trees, learn
+from training.prognosis import Trees, learn, learn_fills
 from training.run import Trained
 from training.targets import Target
 
@@ -172,15 +172,57 @@ def test_without_trees_the_prognosis_is_the_weighted_mean(config: PrognosisConfi
     weight = np.linspace(0.5, 2, 600)
     found = learn(x, y, weight, fold, "gaussian", config, 0, np.zeros(600))
     assert found.crossed == pytest.approx(np.full(600, np.average(y, weights=weight)))
-    assert Trees(found.trees, found.constant).predict(x[:2]) == pytest.approx(found.crossed[:2])
+    assert Trees(found.trees, found.constant, found.fills).predict(x[:2]) == pytest.approx(found.crossed[:2])
 
 
 def test_trees_read_back_from_text_predict_the_same():
     x, y, fold = rows()
     found = learn(x, y, np.ones(600), fold, "gaussian", PrognosisConfig(rounds=30), 0, np.zeros(600))
-    first, again = (Trees(found.trees, found.constant).predict(x) for _ in range(2))
+    first, again = (Trees(found.trees, found.constant, found.fills).predict(x) for _ in range(2))
     assert first.tolist() == again.tolist()
     assert np.corrcoef(first, y)[0, 1] > 0.9
+
+
+def test_a_column_never_missing_in_training_counts_as_its_mean_where_it_is_missing_later():
+    x, _, fold = rows()
+    x[:, 0] += 20.0  # an unknown taken for 0 would be far below everyone
+    y = 2.0 * (x[:, 0] > 20.0)
+    found = learn(x, y, np.ones(600), fold, "gaussian", PrognosisConfig(rounds=30), 0, np.zeros(600))
+    trees = Trees(found.trees, found.constant, found.fills)
+    asked = np.tile([[np.nan, 0.3, -0.2]], (2, 1))
+    asked[1, 0] = x[:, 0].mean()
+    assert trees.predict(asked)[0] == trees.predict(asked)[1]
+    assert Trees(found.trees, found.constant, np.full(3, np.nan)).predict(asked)[0] < 0.3  # what it would have been
+
+
+def test_trees_keep_what_they_learned_of_a_column_that_is_often_missing():
+    x, _, fold = rows()
+    x[:200, 0] = np.nan
+    y = np.where(np.isnan(x[:, 0]), 3.0, 0.0)
+    found = learn(x, y, np.ones(600), fold, "gaussian", PrognosisConfig(), 0, np.zeros(600))
+    assert np.isnan(found.fills).tolist() == [True, False, False]
+    said = Trees(found.trees, found.constant, found.fills).predict(np.array([[np.nan, 0, 0], [0.1, 0, 0]]))
+    assert said == pytest.approx([3.0, 0.0], abs=0.2)
+
+
+def test_a_column_that_hardly_anyone_lacks_is_filled_and_one_that_everyone_lacks_is_left():
+    x = np.column_stack([np.arange(10.0), np.full(10, np.nan), np.r_[np.nan, np.ones(9)]])
+    assert learn_fills(x, 3) == pytest.approx([4.5, np.nan, 1.0], nan_ok=True)
+    assert learn_fills(x, 1) == pytest.approx([4.5, np.nan, np.nan], nan_ok=True)
+
+
+def test_a_client_without_intake_scores_is_expected_to_do_as_one_of_average_severity(trained: Trained):
+    """The columns of severity, never missing among clients with an outcome, are missing here."""
+    head, material = trained.bundle.heads["outcome"], trained.material
+    learned = material.blocks["client"][~np.isnan(material.blocks["client"]).any(axis=1)]
+    names = list(material.features.columns_of("client"))
+    scores = [i for i, name in enumerate(names) if name in ("severity", "phq9_intake", "gad7_intake")]
+    assert len(scores) == 3
+    assert not np.isnan(head.fills[scores]).any()
+    without, average = learned[:20].copy(), learned[:20].copy()
+    without[:, scores], average[:, scores] = np.nan, head.fills[scores]
+    trees = Trees(head.trees, head.constant, head.fills)
+    assert trees.predict(without).tolist() == trees.predict(average).tolist()
 
 
 def test_columns_of_which_the_field_expects_something_have_variances_of_their_own(trained: Trained) -> None:

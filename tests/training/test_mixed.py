@@ -210,7 +210,7 @@ def test_without_variances_the_fit_is_weighted_least_squares():
 
 def head_of(solution: Solution) -> Head:
     info = HeadInfo("outcome", "outcome", "gaussian", "higher", 1.0, 1.0, 0, 0, FitConfig())
-    return Head(info, "", 0.0, np.zeros(0), np.zeros(0), solution)
+    return Head(info, "", 0.0, np.zeros(0), np.zeros(0), np.zeros(0), solution)
 
 
 def dense_posterior(rows: Rows, solution: Solution) -> tuple[Floats, Floats]:

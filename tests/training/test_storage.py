@@ -118,11 +118,12 @@ def test_the_audit_may_be_laid_beside_the_bundle(folder: Path):
     assert load(folder).manifest.bundle_id == digest(folder)
 
 
-def test_another_format_is_refused(folder: Path):
+@pytest.mark.parametrize("written", [1, 99])
+def test_another_format_is_refused(folder: Path, written: int):
     said = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**said, "format": 99}))
+    (folder / "manifest.json").write_text(json.dumps({**said, "format": written}))
     seal(folder)
-    with pytest.raises(BundleError, match="format 99"):
+    with pytest.raises(BundleError, match=f"format {written}, this program reads 2 -> train again"):
         load(folder)
 
 

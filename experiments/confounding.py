@@ -21,7 +21,7 @@ from training.ranking import Z80
 ARMS: tuple[Arm, ...] = ("confounded", "hidden")
 STRENGTHS = (0.0, 0.4, 0.8, 1.2, 1.6)
 """Log odds by which assignment leans to better therapists, per SD of severity and SD of their effect."""
-QUICK = (0.0, 0.8, 1.6)
+QUICK = (0.0, 1.6)
 JUDGED = 100
 """Clients of each clinic whose intervals are held against the truth."""
 

@@ -169,7 +169,8 @@ def test_intervals_hold_everything_where_they_are_endless_and_little_where_they_
     for factor, low, high in ((1e6, 1.0, 1.0), (1e-6, 0.0, 0.05)):
         s = head.solution
         told = replace(s, b_cov=s.b_cov * factor, within=s.within * factor, prior=s.prior * factor)
-        changed = replace(contest, learned=replace(contest.learned, head=replace(head, solution=told)))
+        info = replace(head.info, unseen=head.info.unseen * factor)
+        changed = replace(contest, learned=replace(contest.learned, head=replace(head, info=info, solution=told)))
         assert low <= confounding.coverage(changed)["coverage"] <= high
 
 
@@ -190,7 +191,14 @@ def test_a_new_therapists_courses_are_gone_but_for_those_kept() -> None:
     assert len(found["clients"]) == len(dataset["clients"])
 
 
-def test_more_cases_narrow_the_interval_and_words_give_no_verdict(
+def test_of_a_therapist_never_seen_less_is_known_than_of_one_with_cases(contest: Contest) -> None:
+    nobody = replace(contest, material=replace(contest.material, therapist_ids=("nobody-0",)))
+    known, stranger = new_therapists.averaged(contest), new_therapists.averaged(nobody)
+    assert (known.own < stranger.own).all()
+    assert known.gain_sd().mean() < stranger.gain_sd().mean()
+
+
+def test_every_number_of_cases_has_its_line_and_words_give_no_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(new_therapists, "CASES", (0, 15))
@@ -198,7 +206,7 @@ def test_more_cases_narrow_the_interval_and_words_give_no_verdict(
     text = shown(new_therapists, found, tmp_path)
     none, some = found["cases"]
     assert (none["cases"], some["cases"]) == (0, 15)
-    assert some["half_width"]["value"] < none["half_width"]["value"]
+    assert some["therapists"] == none["therapists"]
     assert -1 <= none["correlation"]["value"] <= 1
     assert none["therapists"]["value"] >= 3
     assert "From the profile alone" in text

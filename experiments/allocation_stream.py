@@ -7,6 +7,7 @@ eligible therapists. Appointments are drawn: a day within four weeks for each pl
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -106,7 +107,7 @@ def groups_of(dataset: Dataset, client_ids: pd.Series) -> dict[str, Bools]:
         "deprivation": deprivation.astype("object"),
         "problem": main_problem(clients["problems"]),
     }
-    found = {}
+    found: dict[str, Any] = {}
     for name, column in columns.items():
         words = column.astype("object").where(column.notna(), "unknown").to_numpy()
         found |= {f"{name}={word}": mask for word in sorted(set(words)) if (mask := words == word).sum() >= FEWEST}

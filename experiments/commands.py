@@ -51,9 +51,10 @@ def literature(
 @app.command("ranking_quality")
 def ranking_quality(
     context: typer.Context,
-    episodes: Annotated[int | None, typer.Option(help="Episodes of each clinic, instead of three sizes.")] = None,
+    episodes: EPISODES = 10_000,
     therapists: THERAPISTS = 150,
     seeds: SEEDS = 20,
+    hidden: Annotated[bool, typer.Option(help="Also clinics whose severity is not in the data.")] = False,
     quick: QUICK = False,
     track: TRACK = True,
     as_json: JSON = False,
@@ -64,17 +65,13 @@ def ranking_quality(
     """
     import os
 
-    from experiments.ranking_quality import ALL_ARMS, ARMS, SIZES, picture, run, sizes, table
+    from experiments.ranking_quality import ARMS, picture, run, table
 
-    clinics, jobs = QUICK_SEEDS if quick else seeds, os.cpu_count() or 1
-    one_size = quick or episodes is not None
-    many = clinics * (len(ARMS) if one_size else len(ARMS) * (len(SIZES) - 1) + len(ALL_ARMS))
-    with bar("clinics", many) as advance:
-        if one_size:
-            result = run(episodes or 10_000, therapists, clinics, ARMS, advance, jobs)
-        else:
-            result = sizes(clinics, advance, jobs)
-    finish(context, result, table, picture, as_json, track)
+    clinics, arms = QUICK_SEEDS if quick else seeds, (*ARMS, *(("hidden",) if hidden else ()))
+    with bar("clinics", clinics * len(arms)) as advance:
+        result = run(episodes, therapists, clinics, arms, advance, os.cpu_count() or 1)
+    size = "" if episodes == 10_000 else f"_{episodes}"
+    finish(context, result, table, picture, as_json, track, f"ranking_quality{size}")
 
 
 @app.command("counsel_chat")

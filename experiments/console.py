@@ -45,14 +45,16 @@ def finish(
     picture: Callable[[dict[str, Any], Path], Path] | None,
     as_json: bool,
     track: bool,
+    name: str | None = None,
 ) -> None:
     """Keeps the result under `var/experiments` with the command that made it, prints it, then logs it to MLflow.
 
-    What was worked out is on disk and on the screen before a tracking server can fail.
+    It is kept under the command's name, or another `name`. What was worked out is on disk and on the screen before a
+    tracking server can fail.
     """
     from experiments import tracking
 
-    name = str(context.info_name)
+    name = name or str(context.info_name)
     result = {"experiment": name, **result, "command": command_given(context)}
     files = tracking.keep(name, result, picture)
     show(result, table, as_json)

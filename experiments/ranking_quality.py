@@ -22,8 +22,6 @@ from experiments.drawing import points
 Floats = npt.NDArray[np.float64]
 
 ARMS: tuple[Arm, ...] = ("base", "confounded", "main-only", "null")
-ALL_ARMS: tuple[Arm, ...] = (*ARMS, "weak", "strong", "hidden")
-SIZES = ((3_000, 60), (10_000, 150), (30_000, 150))
 AMONG: tuple[tuple[str, int | None], ...] = (("10", 10), ("20", ELIGIBLE), ("all", None))
 JUDGED = 150
 """Clients of each clinic for whom the posterior is held against the truth."""
@@ -41,15 +39,8 @@ def run(
     wanted = [plan for arm in arms for plan in plans(seeds, arm=arm, episodes=episodes, therapists=therapists)]
     rows = each_clinic(wanted, measure, on_clinic, jobs)
     found = {str(arm): summary(mine, episodes) for arm, mine in rows.groupby("arm", sort=False)}
-    return {"synthetic": True, "eligible": ELIGIBLE, "seeds": seeds, "therapists": therapists, "arms": found}
-
-
-def sizes(
-    seeds: int, on_clinic: Callable[[], None], jobs: int, of: Sequence[tuple[int, int]] = SIZES
-) -> dict[str, Any]:
-    """`run` at every size: under `arms` that of 10,000 episodes, under `sizes` all of them, `EPISODES/THERAPISTS`."""
-    found = {f"{n}/{t}": run(n, t, seeds, ARMS if n != 10_000 else ALL_ARMS, on_clinic, jobs) for n, t in of}
-    return {**found["10000/150"], "sizes": {size: one["arms"] for size, one in found.items()}}
+    size = {"episodes": episodes, "therapists": therapists, "eligible": ELIGIBLE, "seeds": seeds}
+    return {"synthetic": True, **size, "arms": found}
 
 
 def measure(contest: Contest, plan: Plan) -> dict[str, float]:
@@ -79,7 +70,7 @@ def summary(rows: pd.DataFrame, episodes: int) -> dict[str, Any]:
 
     claimed = over_seeds(rows["claimed_full"])
     assert claimed is not None
-    model, most = share("model", "full"), share("columns", "full")
+    model, most, one = share("model", "full"), share("columns", "full"), share("one_model", "full")
     slope = rows["came_true"].mean() / rows["predicted"].mean() if rows["predicted"].mean() > LEAST_CEILING else None
     return {
         "episodes": episodes,
@@ -92,7 +83,9 @@ def summary(rows: pd.DataFrame, episodes: int) -> dict[str, Any]:
         "columns_share_full": most["value"],
         "columns_share_free": share("columns", "free")["value"],
         "share_of_columns_full": None if not most["value"] else mean("model_full") / mean("columns_full"),
-        "one_model_share_full": share("one_model", "full")["value"],
+        "one_model_share_full": one["value"],
+        "one_model_share_full_low": one["low"],
+        "one_model_share_full_high": one["high"],
         "one_model_share_free": share("one_model", "free")["value"],
         "claimed_d_full": claimed["value"],
         "claimed_d_full_low": claimed["low"],
@@ -130,28 +123,21 @@ COLUMNS = {
 def table(result: dict[str, Any]) -> Table:
     """One line an arm and size; shares are of the ceiling's true gain."""
     title = f"SYNTHETIC: {result['eligible']} eligible, {result['seeds']} seeds; shares of the ceiling's true gain"
-    grid = Table("clinic", "arm", *COLUMNS.values(), title=title)
-    for size, arms in _sizes(result).items():
-        for arm, row in arms.items():
-            grid.add_row(size, arm, *("-" if row[name] is None else f"{row[name]:.3f}" for name in COLUMNS))
+    title = f"{title}; {result['episodes']:,} episodes, {result['therapists']} therapists"
+    grid = Table("arm", *COLUMNS.values(), "full, 10 and all eligible", title=title)
+    for arm, row in result["arms"].items():
+        cells = [row[name] for name in COLUMNS] + [row["among"][end]["full"] for end in ("10", "all")]
+        *shown, few, every = ("-" if cell is None else f"{cell:.3f}" for cell in cells)
+        grid.add_row(arm, *shown, f"{few}, {every}")
     return grid
 
 
 def picture(result: dict[str, Any], path: Path) -> Path:
     """Share of the ceiling's gain at full caseloads, with its interval, of every arm and size."""
     series: dict[str, dict[str, dict[str, float] | None]] = {}
-    for size, arms in _sizes(result).items():
-        shares = {arm: row for arm, row in arms.items() if row["share_of_ceiling_full"] is not None}
+    for name, words in (("share_of_ceiling_full", "this model"), ("one_model_share_full", "one boosted model")):
+        rows = {arm: row for arm, row in result["arms"].items() if row[name] is not None}
         ends = {"value": "", "low": "_low", "high": "_high"}
-        series[size] = {
-            arm: {end: row[f"share_of_ceiling_full{key}"] for end, key in ends.items()} for arm, row in shares.items()
-        }
+        series[words] = {arm: {end: row[f"{name}{key}"] for end, key in ends.items()} for arm, row in rows.items()}
     title = "SYNTHETIC: share of the ceiling's true gain that the ranking reaches at full caseloads"
     return points(series, title, "share of the ceiling's gain, 95 % interval over clinics", path)
-
-
-def _sizes(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    if "sizes" in result:
-        return dict(result["sizes"])
-    episodes = next(iter(result["arms"].values()))["episodes"]
-    return {f"{episodes}/{result['therapists']}": result["arms"]}

@@ -17,6 +17,9 @@ from experiments.tracking import FOLDER, kept
 
 NAMES = (
     "ranking_quality",
+    "ranking_quality_3000",
+    "ranking_quality_30000",
+    "falsification",
     "peers",
     "learning_curve",
     "ablation",
@@ -25,6 +28,8 @@ NAMES = (
     "off_policy",
     "allocation",
     "coverage",
+    "binary_heads",
+    "informative_dropout",
     "speed",
 )
 """Sections in their order; those that have not been run are left out, by name."""
@@ -54,8 +59,8 @@ def write(out: Path, folder: Path = FOLDER) -> dict[str, str]:
 
 def section(name: str, result: Mapping[str, Any]) -> str:
     """Heading, what is asked, command, table and what stands below it."""
-    module = import_module(f"experiments.{name}")
-    asked = str(module.__doc__).strip()
+    module = import_module(f"experiments.{name.rstrip('_0123456789')}")
+    asked = str(module.__doc__).strip() if module.__name__.endswith(name) else ""
     shown = module.table(result)
     texts = [f"## {name}", asked, f"    {result['command']}"]
     for table in _tables(shown):

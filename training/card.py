@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from training.bundle import Bundle, Manifest
-from training.telling import NAMES, REGIMES, group_lines, head_lines
+from training.fitting import UNSEEN
+from training.telling import NAMES, REGIMES, group_lines, head_lines, off_policy_lines
 
 FIGURES = {
     "r2_over_patient_only": "over patient-only",
@@ -49,6 +50,8 @@ def _lines(manifest: Manifest, bundle: Bundle) -> Iterator[str]:
     yield ""
     yield from _came_true(manifest.evaluation)
     yield from _gain(manifest.evaluation)
+    yield from _valued(manifest.evaluation.get("off_policy", {}))
+    yield from _stood_up(bundle)
     yield "## Limits"
     yield ""
     yield "- Associations in routine data. A gain rests on there being no unmeasured difference between clients sent"
@@ -116,6 +119,34 @@ def _regimes(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield ""
     yield "Under full caseloads the places are exactly those taken: a therapist who is better for everyone is worth"
     yield "nothing there, and only what differs between clients counts."
+    yield ""
+
+
+def _valued(found: Mapping[str, Any]) -> Iterator[str]:
+    """What the log of choices says, and the trial that it stands for."""
+    if not found.get("heads"):
+        return
+    yield "## Valued from past choices"
+    yield ""
+    yield from (f"- {line}" for line in off_policy_lines(found))
+    yield ""
+    trial = next(iter(found["heads"].values()))["target_trial"]
+    yield "The trial that these figures stand in for:"
+    yield ""
+    yield from (f"- {name.replace('_', ' ')}: {said}" for name, said in trial.items() if isinstance(said, str))
+    yield ""
+
+
+def _stood_up(bundle: Bundle) -> Iterator[str]:
+    """How much of each head's fit stood up to clients not seen."""
+    yield "## How much of the fit counts"
+    yield ""
+    for name, head in bundle.heads.items():
+        gains, share = head.info.gains, head.info.share
+        if "fit" in gains:
+            said = f"{share['therapist']:.0%} of what therapists are to everyone, {share['fit']:.0%} of what differs"
+            yield f"- {name}: {said} within a client (R-loss gain {_figure(gains['fit'])} of what was left over)"
+    yield f"- what columns cannot say of a match is taken to be {UNSEEN:.0%} of what they say: an assumption"
     yield ""
 
 

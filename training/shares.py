@@ -5,9 +5,10 @@ squared error of what the nuisance leaves of the result (prognosis, client and t
 columns usually are for the client) once the fit, centred over therapists, is taken off.
 
 A share is the weight of the models that have the part (pseudo-BMA: Yao, Vehtari, Simpson and Gelman 2018, "Using
-stacking to average Bayesian predictive distributions", Bayesian Analysis 13), after the gain of each has been cut by
-one standard error. A part that foretells nothing has a share near 0 and claims nothing; all that differs between
-therapists for one client has one share, so that its size never changes who suits whom.
+stacking to average Bayesian predictive distributions", Bayesian Analysis 13), at odds of 20 to 1 against it before any
+row was looked at. A part that foretells nothing has a share near 0 and claims nothing; all that differs between
+therapists for one client has one share, so that its size never changes who suits whom. (Cutting each gain by one
+standard error instead was tried: for the same claim where nothing is planted it cost twice as much where much is.)
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ Ints = npt.NDArray[np.int64]
 PARTS = ("therapist", "match", "slope", "strengths")
 Z95 = 1.959963984540054
 LEAST = 1e-9
+ODDS_AGAINST = 20.0
 
 
 @dataclass(frozen=True)
@@ -107,17 +109,15 @@ def shares(crossed: Sequence[Crossed], noise: float) -> dict[str, float]:
     blocks = {"therapist": (0,), "fit": (1, 2, 3)}
     models: list[tuple[str, ...]] = [(), ("therapist",), ("fit",), ("therapist", "fit")]
     evidence = np.array([_evidence(crossed, [i for name in model for i in blocks[name]], noise) for model in models])
+    evidence -= np.log(ODDS_AGAINST) * np.array([len(model) for model in models])
     weight = np.exp(evidence - evidence.max())
     weight = weight / weight.sum()
     return {name: float(sum(w for w, model in zip(weight, models, strict=True) if name in model)) for name in blocks}
 
 
 def _evidence(crossed: Sequence[Crossed], columns: Sequence[int], noise: float) -> float:
-    """Log predictive density of unseen rows over that of no fit, less one standard error; mean over the foldings."""
-    if not columns:
-        return 0.0
-    gains = [one.gain(columns) / (2 * noise) for one in crossed]
-    return float(np.mean([gain.sum() - one.error(gain) for gain, one in zip(gains, crossed, strict=True)]))
+    """Log predictive density of unseen rows over that of no fit; mean over the foldings."""
+    return float(np.mean([one.gain(columns).sum() / (2 * noise) for one in crossed]))
 
 
 def gains(crossed: Sequence[Crossed]) -> dict[str, dict[str, float]]:

@@ -71,3 +71,16 @@ def group_lines(name: str, head: Mapping[str, Any]) -> Iterator[str]:
             f"{name}: of {len(rows)} groups of 100 or more the furthest off is {who}: "
             f"observed less predicted {bias['value']:+.2f} ({bias['low']:+.2f} to {bias['high']:+.2f}) SD"
         )
+
+
+def off_policy_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """What the log of choices says policies would have brought, and the smallest gain it could have shown."""
+    for name, head in found.get("heads", {}).items():
+        for policy, words in (("top_tenth", "the top tenth of those available"), ("argmax", "the first choice")):
+            gain = head["policies"][policy]["gain"]
+            if isinstance(gain, Mapping):
+                said = f"{gain['value']:+.3f} SD ({gain['low']:+.3f} to {gain['high']:+.3f}, 90 %)"
+            else:
+                said = str(gain)
+            yield f"{name}: sending to {words}, valued from past choices, over next available: {said}"
+        yield f"{name}: {head['power']['words']}"

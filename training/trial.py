@@ -20,6 +20,7 @@ from training.scoring import choices, score
 from training.split import Blocks
 from training.targets import intake_sds, learnable, target
 from training.tested import CONTENDERS, Tested
+from training.valuation import value
 
 Say = Callable[[str], None]
 
@@ -106,9 +107,11 @@ def evaluate(
     result = {head.name: table.head(head) for head in learned}
     for name, found in trial.held_out.items():
         result[name]["therapists_held_out"] = found
+    from_day = None if blocks.test_from is None else blocks.test_from.isoformat()
+    model = trial.heads["model"]
     return {
         "forward": blocks.forward,
-        "test_from": None if blocks.test_from is None else blocks.test_from.isoformat(),
+        "test_from": from_day,
         "learned_from": len(trial.material.episodes),
         "test_episodes": len(test),
         "clients_with_choice": len(offered.rows),
@@ -118,5 +121,6 @@ def evaluate(
         "therapists_tested": int(test["therapist_id"].nunique()),
         "heads": result,
         "utility": table.utility(),
+        "off_policy": value(history, config, trial.material, model, test, seen, pairs, choice, goals, from_day),
         "left_out": trial.left_out,
     }

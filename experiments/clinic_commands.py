@@ -138,6 +138,28 @@ def coverage(
     finish(context, result, table, None, as_json, track)
 
 
+@app.command("binary_heads")
+def binary_heads(
+    context: typer.Context,
+    episodes: EPISODES = 10_000,
+    therapists: THERAPISTS = 150,
+    seeds: SEEDS = 20,
+    quick: QUICK = False,
+    track: TRACK = True,
+    as_json: JSON = False,
+) -> None:
+    """How far do therapists differ in retention and early dropout, and is it found? Synthetic clinics, known truth.
+
+    Example: therapist-fit experiment binary_heads --quick
+    """
+    from experiments.binary_heads import picture, run, table
+
+    clinics = QUICK_SEEDS if quick else seeds
+    with bar("clinics", clinics) as advance:
+        result = run(episodes, therapists, clinics, "base", advance)
+    finish(context, result, table, picture, as_json, track)
+
+
 @app.command("results")
 def results(
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("experiments/RESULTS.md"),

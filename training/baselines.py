@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.neighbors import NearestNeighbors
 
+from training.binary import sigmoid
 from training.config import FitConfig, HeadConfig, TrainConfig
-from training.fitting import sigmoid
 from training.learn import Learned, Material, learn_head
 from training.scoring import Scored
 from training.targets import Target

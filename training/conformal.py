@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom, norm
 
-from training.fitting import sigmoid
+from training.binary import sigmoid
 from training.head import Head, used_effects
 from training.learn import Learned, Material
 from training.scoring import Scored

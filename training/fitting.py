@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training import prognosis
+from training.binary import fit_binary, log_odds, own
 from training.border import Border, without_usual
 from training.config import FitConfig, Kind, TrainConfig
 from training.design import Design
@@ -21,7 +22,6 @@ Ints = npt.NDArray[np.int64]
 
 UNSEEN = 0.15
 """What columns cannot say of a match is taken to be this share of what they say: an assumption, stated on the card."""
-ROUNDS_OF_WORK = 25  # re-linearisations of a binary head, at most
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Fitting:
         border, rows, solution = self._fit(found, None)
         for _ in range(self.config.prognosis.refits if found.trees and given is None else 0):
             pairs = rows.border[:, border.therapists_from :] @ solution.b[border.therapists_from :]
-            found = self._prognosis(pairs + _own(rows, solution))
+            found = self._prognosis(pairs + own(rows, solution))
             border, rows, solution = self._fit(found, solution)
         solution = unsure(rows.sums(), border.structure(self.design, self.parts, self.kind), solution, self.config.seed)
         share, gained = {"therapist": 1.0, "fit": 1.0}, dict[str, dict[str, float]]()
@@ -121,19 +121,9 @@ class Fitting:
         if self.kind == "gaussian":
             rows = self._rows(columns, self.y, self.weight)
             return rows, fit(rows.sums(), structure, theta)
-        rows = self._rows(columns, self.y, self.weight)
-        linear = found.crossed if start is None else columns @ start.b + _own(rows, start)
-        solution = start
-        for _ in range(ROUNDS_OF_WORK):
-            chance = sigmoid(linear)
-            slope = np.maximum(chance * (1 - chance), 1e-4)
-            rows = self._rows(columns, linear + (self.y - chance) / slope, self.weight * slope)
-            solution = fit(rows.sums(), structure, None if solution is None else solution.theta)
-            before, linear = linear, columns @ solution.b + _own(rows, solution)
-            if float(np.abs(linear - before).max()) < 1e-5:
-                break
-        assert solution is not None
-        return rows, solution
+        labels = self._rows(columns, self.y, self.weight)
+        linear = found.crossed if start is None else log_odds(labels, start)
+        return fit_binary(labels, structure, linear, theta, self.parts.binary_variances == "laplace")
 
     def _rows(self, columns: Floats, response: Floats, weight: Floats) -> Rows:
         return Rows(columns, self.effects, response, weight, self.therapist, self.therapists)
@@ -146,15 +136,3 @@ class Fitting:
         crossed = cross(rows, usual, border, structure, solution.theta, self.folds)
         share = shares(crossed, solution.noise)
         return share, gains(crossed), weighed(solution, border, share)
-
-
-def _own(rows: Rows, solution: Solution) -> Floats:
-    """What each row's therapist adds beyond columns."""
-    own: Floats = np.einsum("nq,nq->n", solution.effects()[rows.therapist], rows.effects)
-    return own
-
-
-def sigmoid(x: Floats) -> Floats:
-    """Log odds to probability; log odds beyond 30 are cut off."""
-    values: Floats = 1 / (1 + np.exp(-np.clip(x, -30, 30)))
-    return values

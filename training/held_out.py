@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from training.baselines import risk_adjusted
+from training.binary import sigmoid
 from training.config import HeadConfig, TrainConfig
 from training.evaluate import Resamples, r2_difference, regression
-from training.fitting import sigmoid
 from training.head import used_effects
 from training.learn import Learned, Material, learn_head
 from training.split import folds

@@ -13,9 +13,10 @@ from data.errors import ConfigError, Problem
 from features.build import FeatureSet
 from features.columns import Columns
 from features.rows import Ranges
+from training.binary import sigmoid
 from training.config import FitConfig, HeadConfig, TrainConfig
 from training.design import Design, Scaler
-from training.fitting import Fitted, Fitting, sigmoid
+from training.fitting import Fitted, Fitting
 from training.head import Head, HeadInfo, used_effects
 from training.prognosis import Prognosis
 from training.targets import Target

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from training.baselines import Scores
+from training.binary import sigmoid
 from training.calibration import calibration, dose_response
 from training.config import HeadConfig, TrainConfig
 from training.conformal import LEVELS, Conformal, coverage, credible, severity_of
@@ -23,7 +24,6 @@ from training.evaluate import (
     r2_figure,
     rank_validity,
 )
-from training.fitting import sigmoid
 from training.groups import Groups, group_table
 from training.head import Head
 from training.learn import Learned, Material, observation_weights

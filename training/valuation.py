@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from data.history import History
+from training.binary import sigmoid
 from training.choice_log import ChoiceLog, choice_log
 from training.config import HeadConfig, TrainConfig
-from training.fitting import sigmoid
 from training.head import Head
 from training.learn import Learned, Material, observation_weights
 from training.offpolicy import Value, doubly_robust, effective_size, inverse_propensity, self_normalised, weights

@@ -2,26 +2,31 @@
 
     y = X b + Z_t u_t + e,   u_t ~ N(0, s2 G),   b_r ~ N(0, s2 tau_r^2) for the shrunken columns r,   e ~ N(0, s2 / w)
 
-The covariance of (b, u) has arrow shape: one small block per therapist, bordered by the columns of X. With
-G = L L' the block of therapist t is M_t = I + L' Z'WZ L; everything else follows from `Sums`, in O(T q^2 p) time.
-The profiled REML criterion and its parametrisation by relative factors follow Bates, Maechler, Bolker and Walker
-(2015), "Fitting linear mixed-effects models using lme4", J. Stat. Softw. 67(1), sections 3.3-3.4; its gradient is the
-usual tr(P dV) - y'P dV P y / s2. The prior that keeps variances of columns off zero: Chung, Rabe-Hesketh, Dorie, Gelman
-and Liu (2013), "A nondegenerate penalized likelihood estimator for variance parameters", Psychometrika 78.
+The covariance of (b, u) has arrow shape: one small block per therapist, bordered by the columns of X. Everything
+follows from `Sums`; `training.reml` has the likelihood. It is parametrised by relative factors (Bates, Maechler, Bolker
+and Walker 2015, "Fitting linear mixed-effects models using lme4", J. Stat. Softw. 67(1), section 3.3) and minimised by
+Newton steps. The prior that keeps variances of columns off zero: Chung, Rabe-Hesketh, Dorie, Gelman and Liu (2013), "A
+nondegenerate penalized likelihood estimator for variance parameters", Psychometrika 78.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
-import scipy.optimize
 
+from training.reml import Profile
 from training.sums import Floats, Sums
 
 START = 0.3  # relative standard deviation from which every variance starts: well away from the boundary at 0
 LARGEST = 10.0  # no relative standard deviation is larger: more is a model without noise
 LEAST = 1e-5  # with a prior that keeps off zero
 LEAST_START = 0.01  # the criterion is flat at 0, so that a start there would never leave it
+CLOSE = 1e-7  # a Newton step that promises less is the last
+ENOUGH = 1e-4  # share of the promised fall with which a step is content
+FLATTEST = 1e-6  # curvature below which a direction counts as flat
+ROUNDING = 1e-12  # of the criterion
+FARTHEST = 1.0  # no step changes a relative standard deviation by more
+MOST_FALL = 0.9  # of a standard deviation that a prior keeps off zero, in one step
+MOST_STEPS, MOST_HALVINGS = 100, 30
 
 
 @dataclass(frozen=True)
@@ -94,15 +99,50 @@ class Structure:
         theta[: len(rows)] = np.where(rows == columns, START, 0.0)
         return theta
 
-    def prior(self, theta: Floats) -> tuple[float, Floats]:
-        """Minus twice the log density (up to a constant) of the prior that `near` names, and its gradient."""
+    def basis(self) -> tuple[Floats, ...]:
+        """Matrices (q, q) whose sum, each times its variance, is G: entries of the joint block, then the strengths."""
+        found = []
+        for row, column in zip(*np.tril_indices(self.joint), strict=True):
+            entry = np.zeros((self.width, self.width))
+            entry[row, column] = entry[column, row] = 1.0
+            found.append(entry)
+        if self.strengths:
+            found.append(np.diag((np.arange(self.width) >= self.joint).astype(np.float64)))
+        return tuple(found)
+
+    def forms(self) -> Floats:
+        """(m, m, m): variance k, in the order of `basis` and `groups`, is theta' forms[k] theta."""
+        forms = np.zeros((self.parameters,) * 3)
+        place = {(row, column): row * (row + 1) // 2 + column for row in range(self.joint) for column in range(row + 1)}
+        for (row, column), k in place.items():
+            for inner in range(column + 1):
+                i, j = place[row, inner], place[column, inner]
+                forms[k, i, j] += 0.5
+                forms[k, j, i] += 0.5
+        rest = np.arange(len(place), self.parameters)
+        forms[rest, rest, rest] = 1.0
+        return forms
+
+    def prior(self, theta: Floats) -> tuple[float, Floats, Floats]:
+        """Minus twice the log density (up to a constant) of the prior that `near` names, and two derivatives (m,)."""
         at = len(theta) - len(self.groups)
-        gradient = np.zeros(len(theta))
+        slope, bend = np.zeros(len(theta)), np.zeros(len(theta))
         if self.near is None:
-            return 0.0, gradient
+            return 0.0, slope, bend
         taus = np.maximum(np.abs(theta[at:]), LEAST)
-        gradient[at:] = -2 / taus + 2 / self.near
-        return float((-2 * np.log(taus) + 2 * taus / self.near).sum()), gradient
+        slope[at:] = -2 / taus + 2 / self.near
+        bend[at:] = 2 / taus**2
+        return float((-2 * np.log(taus) + 2 * taus / self.near).sum()), slope, bend
+
+    def room(self, theta: Floats, step: Floats) -> float:
+        """The share of a step that can be gone: none goes far, and none takes a variance with a prior off its side."""
+        share = 1.0 / max(1.0, float(np.abs(step).max()) / FARTHEST)
+        if self.near is None or not self.groups:
+            return share
+        taus, down = theta[-len(self.groups) :], -step[-len(self.groups) :]
+        return min(
+            share, *(MOST_FALL * tau / fall if fall > 0 else share for tau, fall in zip(taus, down, strict=True))
+        )
 
 
 @dataclass(frozen=True)
@@ -135,104 +175,96 @@ def fit(sums: Sums, structure: Structure, theta: Floats | None = None) -> Soluti
     """Estimates the variances by REML and solves for all effects. `theta` starts from an earlier solution."""
     if structure.parameters == 0:
         return solve(sums, structure, np.zeros(0))
-    wide = sums.through(structure.ways) if structure.leans else sums
-    bounds = [(-LARGEST, LARGEST)] * structure.parameters
-    if structure.near is not None:
-        bounds[-len(structure.groups) :] = [(LEAST, LARGEST)] * len(structure.groups)
-    found = scipy.optimize.minimize(
-        lambda at: objective(wide, structure, at),
-        structure.start() if theta is None else np.where(np.abs(theta) < LEAST_START, LEAST_START, theta),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"maxiter": 500, "ftol": 1e-10, "gtol": 1e-5},
-    )
-    return solve(sums, structure, found.x)
+    wide = sums.leaning(structure.leans)
+    start = structure.start() if theta is None else np.where(np.abs(theta) < LEAST_START, LEAST_START, theta)
+    return _solved(wide, structure, _least(wide, structure, start))
 
 
-def objective(wide: Sums, structure: Structure, theta: Floats) -> tuple[float, Floats]:
-    """The criterion with its prior, and the gradient, from sums through the structure's ways."""
-    at = _Profile(wide, structure, theta)
-    prior, slope = structure.prior(theta)
-    return at.value + prior, at.gradient() + slope
+def _least(wide: Sums, structure: Structure, theta: Floats) -> Floats:
+    """The variance parameters at the least of the criterion with its prior, by Newton steps that always go down."""
+    at = _Point(wide, structure, theta)
+    for _ in range(MOST_STEPS):
+        gradient, hessian = at.derivatives()
+        values, vectors = np.linalg.eigh(hessian)
+        step = -vectors @ ((gradient @ vectors) / np.maximum(np.abs(values), FLATTEST))
+        step = step * structure.room(at.theta, step)
+        promised = -float(gradient @ step)
+        if promised < CLOSE:
+            return np.clip(at.theta + step, -LARGEST, LARGEST)
+        lower = _lower(at, step, promised)
+        if lower is None:
+            break
+        at = lower
+    return at.theta
+
+
+def _lower(at: "_Point", step: Floats, promised: float) -> "_Point | None":
+    """The first point along ever shorter steps that is low enough; None where rounding hides any fall."""
+    slack = ROUNDING * abs(at.value)
+    for share in 0.5 ** np.arange(MOST_HALVINGS):
+        there = at.moved(share * step)
+        if there.value < at.value - ENOUGH * share * promised + slack:
+            return there
+    return None
+
+
+class _Point:
+    """The criterion with its prior at one theta."""
+
+    def __init__(self, wide: Sums, structure: Structure, theta: Floats):
+        self.theta, self._wide, self._structure = theta, wide, structure
+        self._profile = _profile(wide, structure, theta)
+        self.value = self._profile.value + structure.prior(theta)[0]
+
+    def moved(self, step: Floats) -> "_Point":
+        """The criterion a step away."""
+        return _Point(self._wide, self._structure, np.clip(self.theta + step, -LARGEST, LARGEST))
+
+    def derivatives(self) -> tuple[Floats, Floats]:
+        """Gradient and Hessian by theta."""
+        gradient, hessian = _derivatives(self._profile, self._structure, self.theta)
+        _, slope, bend = self._structure.prior(self.theta)
+        return gradient + slope, hessian + np.diag(bend)
+
+
+def _profile(wide: Sums, structure: Structure, theta: Floats) -> Profile:
+    ridge = structure.ridge()
+    return Profile(wide, structure.factor(theta), structure.scale(theta), ridge, structure.dispersion)
+
+
+def _derivatives(at: Profile, structure: Structure, theta: Floats) -> tuple[Floats, Floats]:
+    """Gradient and Hessian by theta, in which every variance is a quadratic form."""
+    gradient, hessian = at.derivatives(structure.basis(), structure.groups)
+    forms = structure.forms()
+    turn: Floats = 2 * forms @ theta
+    bend: Floats = 2 * np.tensordot(gradient, forms, 1)
+    return turn.T @ gradient, turn.T @ hessian @ turn + bend
 
 
 def criterion(sums: Sums, structure: Structure, theta: Floats) -> tuple[float, Floats]:
     """Minus twice the restricted log likelihood (up to no constant: comparable between models) and its gradient."""
-    at = _Profile(sums.through(structure.ways) if structure.leans else sums, structure, theta)
-    return at.value, at.gradient()
+    at = _profile(sums.leaning(structure.leans), structure, theta)
+    return at.value, _derivatives(at, structure, theta)[0]
 
 
-class _Profile:
-    """The criterion at one theta, with the pieces that its gradient and the solution share."""
-
-    def __init__(self, sums: Sums, structure: Structure, theta: Floats):
-        self.sums, self.structure, self.theta = sums, structure, theta
-        self.lower = structure.factor(theta)
-        self.scale = structure.scale(theta)
-        eye = np.eye(structure.width)
-        block = eye + self.lower.T @ sums.zz @ self.lower
-        chol = np.linalg.cholesky(block)
-        self.inner = self.lower @ np.linalg.solve(block, np.broadcast_to(self.lower.T, block.shape))  # K_t
-        self.kzx = self.inner @ sums.zx
-        xvx = sums.xx - np.einsum("tqp,tqr->pr", sums.zx, self.kzx, optimize=True)
-        self.xvx = (xvx + xvx.T) / 2
-        self.xvy = sums.xy - np.einsum("tqp,tq->p", self.kzx, sums.zy, optimize=True)
-        yvy = sums.yy - float(np.einsum("tq,tqr,tr->", sums.zy, self.inner, sums.zy, optimize=True))
-        hessian = self.scale[:, None] * self.xvx * self.scale + np.diag(structure.ridge())
-        self.hessian = scipy.linalg.cho_factor(hessian, lower=True)
-        self.scaled_b = scipy.linalg.cho_solve(self.hessian, self.scale * self.xvy)
-        self.b = self.scale * self.scaled_b
-        self.residual = max(yvy - float(self.xvy @ self.b), 1e-12)
-        self.degrees = sums.rows - int((structure.ridge() == 0).sum())
-        self.noise = self.residual / self.degrees if structure.dispersion is None else structure.dispersion
-        log_blocks = 2 * np.log(np.diagonal(chol, axis1=1, axis2=2)).sum()
-        log_border = 2 * np.log(np.diag(self.hessian[0])).sum()
-        fit = self.residual / self.noise + self.degrees * np.log(2 * np.pi * self.noise)
-        self.value = float(log_blocks + log_border + fit - sums.log_weight)
-
-    def border_inverse(self) -> Floats:
-        """H^-1 (p, p): the covariance of b in units of s2."""
-        eye = np.eye(len(self.scale))
-        inverse: Floats = self.scale[:, None] * scipy.linalg.cho_solve(self.hessian, eye) * self.scale
-        return inverse
-
-    def gradient(self) -> Floats:
-        inverse, sums, structure = self.border_inverse(), self.sums, self.structure
-        zpx = sums.zx - sums.zz @ self.kzx  # Z'V^-1 X per therapist
-        middle = (sums.zz - sums.zz @ self.inner @ sums.zz).sum(axis=0)
-        middle = middle - np.einsum("tqp,tsp->qs", zpx @ inverse, zpx, optimize=True)
-        score = sums.zy - sums.zx @ self.b
-        score = score - np.einsum("tqr,trs,ts->tq", sums.zz, self.inner, score, optimize=True)
-        by_lower = 2 * (middle - score.T @ score / self.noise) @ self.lower
-        joint = by_lower[: structure.joint, : structure.joint][np.tril_indices(structure.joint)]
-        parts = [joint]
-        if structure.strengths:
-            parts.append(np.array([np.diag(by_lower)[structure.joint :].sum()]))
-        parts.append(self._shrinkage_gradient(inverse))
-        return np.concatenate(parts)
-
-    def _shrinkage_gradient(self, inverse: Floats) -> Floats:
-        spread = np.diag(self.xvx) - np.einsum("pr,rs,sp->p", self.xvx, inverse, self.xvx, optimize=True)
-        pull = (self.xvy - self.xvx @ self.b) ** 2 / self.noise
-        by_variance = spread - pull
-        taus = self.theta[self.structure.parameters - len(self.structure.groups) :]
-        return np.array(
-            [2 * tau * by_variance[list(c)].sum() for c, tau in zip(self.structure.groups, taus, strict=True)]
-        )
+def curvature(sums: Sums, structure: Structure, theta: Floats) -> Floats:
+    """Second derivatives (m, m) of the criterion with its prior."""
+    return _Point(sums.leaning(structure.leans), structure, theta).derivatives()[1]
 
 
 def solve(sums: Sums, structure: Structure, theta: Floats) -> Solution:
     """All effects, given the variance parameters."""
-    ways = structure.ways
-    at = _Profile(sums.through(ways) if structure.leans else sums, structure, theta)
-    ridge = structure.ridge()
+    return _solved(sums.leaning(structure.leans), structure, theta)
+
+
+def _solved(wide: Sums, structure: Structure, theta: Floats) -> Solution:
+    at, ways, ridge = _profile(wide, structure, theta), structure.ways, structure.ridge()
     prior = (ways**2) @ np.where(ridge > 0, at.noise * at.scale**2, 0.0)
     return Solution(
         b=ways @ at.b,
-        b_cov=at.noise * ways @ at.border_inverse() @ ways.T,
-        at_zero=np.einsum("tqr,tr->tq", at.inner, sums.zy),
-        per_border=at.kzx[:, :, : structure.border],
+        b_cov=at.noise * ways @ at.border_inverse @ ways.T,
+        at_zero=at.at_zero(),
+        per_border=at.per_border()[:, :, : structure.border],
         within=at.noise * at.inner,
         prior=at.noise * at.lower @ at.lower.T,
         noise=at.noise,

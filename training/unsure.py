@@ -9,11 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from training.mixed import Solution, Structure, objective, solve
+from training.mixed import Solution, Structure, curvature, solve
 from training.sums import Floats, Sums
 
 DRAWS = 12
-STEP = 1e-3
 MOST_SD = 0.1
 """No relative standard deviation is taken to be less sure than this: beyond, the criterion is flat."""
 
@@ -22,7 +21,7 @@ def unsure(sums: Sums, structure: Structure, solution: Solution, seed: int) -> S
     """The solution with posterior covariances that know of the variances' own uncertainty; means stay as they are."""
     if structure.parameters == 0:
         return solution
-    draws = _draws(_curvature(sums, structure, solution.theta), solution.theta, seed)
+    draws = _draws(curvature(sums, structure, solution.theta), solution.theta, seed)
     found = [solve(sums, structure, theta) for theta in draws]
     b_shift = np.array([one.b - solution.b for one in found])
     effects = solution.effects()
@@ -33,19 +32,6 @@ def unsure(sums: Sums, structure: Structure, solution: Solution, seed: int) -> S
         within=np.mean([one.within for one in found], axis=0) + np.einsum("ktq,ktr->tqr", shift, shift) / len(found),
         prior=np.mean([one.prior for one in found], axis=0),
     )
-
-
-def _curvature(sums: Sums, structure: Structure, theta: Floats) -> Floats:
-    """Second derivatives of the criterion with its prior, by central differences of the gradient."""
-    wide, rows = sums.through(structure.ways), []
-    for i in range(len(theta)):
-        step = np.zeros(len(theta))
-        step[i] = STEP
-        ahead, behind = (objective(wide, structure, theta + side * step)[1] for side in (1, -1))
-        rows.append((ahead - behind) / (2 * STEP))
-    found = np.array(rows)
-    symmetric: Floats = (found + found.T) / 2
-    return symmetric
 
 
 def _draws(curvature: Floats, theta: Floats, seed: int) -> Floats:

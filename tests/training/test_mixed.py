@@ -1,7 +1,7 @@
 """The mixed model: its criterion, its agreement with other programs and with brute force, and its edges."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import approx_fprime
+from scipy.optimize import approx_fprime, minimize
 
+from training import reml
 from training.config import FitConfig
 from training.head import Head, HeadInfo
-from training.mixed import Solution, Structure, criterion, fit
+from training.mixed import Solution, Structure, criterion, curvature, fit
 from training.sums import Sums
 
 Floats = npt.NDArray[np.float64]
@@ -81,6 +82,78 @@ def test_the_gradient_of_the_criterion_is_that_of_finite_differences(structure: 
     _, gradient = criterion(sums, structure, theta)
     expected = approx_fprime(theta, lambda at: criterion(sums, structure, at)[0], 1e-6)
     assert gradient == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def leaning(seed: int, structure: Structure) -> tuple[Rows, Sums, Structure]:
+    """A weighted clinic with a border of 4, its sums for the structure, and the structure with a lean and a prior."""
+    rows = simulate(seed, therapists=8, each=12, weighted=True)
+    x = np.column_stack([rows.x, np.random.default_rng([seed, 1]).normal(size=len(rows.y))])
+    z = np.column_stack([rows.z[:, : structure.joint], rows.z[:, 2 : 2 + structure.strengths]])
+    leans = ((0.0, 0.0, 1.0, -1.0),) if structure.shrunken else ()
+    sums = Sums.of(x, z, rows.y, rows.therapist, 8, rows.weight)
+    return rows, sums, replace(structure, leans=leans, near=0.2 if structure.shrunken else None)
+
+
+@given(structures, st.integers(0, 10_000))
+@settings(max_examples=40)
+def test_second_derivatives_of_the_criterion_are_those_of_finite_differences(structure: Structure, seed: int):
+    _, sums, structure = leaning(seed % 50, structure)
+    theta = np.random.default_rng([seed, 2]).uniform(0.05, 1.2, structure.parameters)
+
+    def slope(at: Floats) -> Floats:
+        return criterion(sums, structure, at)[1] + structure.prior(at)[1]
+
+    found = curvature(sums, structure, theta) if structure.parameters else np.zeros((0, 0))
+    for i in range(structure.parameters):
+        step = np.zeros(structure.parameters)
+        step[i] = 1e-5
+        expected = (slope(theta + step) - slope(theta - step)) / 2e-5
+        assert found[i] == pytest.approx(expected, rel=1e-4, abs=1e-3 * max(1.0, np.abs(found).max()) / 100)
+
+
+@given(structures, st.integers(0, 10_000))
+@settings(max_examples=30)
+def test_the_fit_is_nowhere_worse_than_where_a_general_minimiser_arrives(structure: Structure, seed: int):
+    _, sums, structure = leaning(seed % 50, structure)
+    if structure.parameters == 0:
+        return
+
+    def whole(at: Floats) -> float:
+        return criterion(sums, structure, at)[0] + structure.prior(at)[0]
+
+    def steep(at: Floats) -> Floats:
+        return criterion(sums, structure, at)[1] + structure.prior(at)[1]
+
+    side = (-10.0, 10.0) if structure.near is None else (1e-5, 10.0)
+    bounds = [(-10.0, 10.0)] * (structure.parameters - len(structure.groups)) + [side] * len(structure.groups)
+    theirs = minimize(whole, structure.start(), jac=steep, method="L-BFGS-B", bounds=bounds)
+    assert whole(fit(sums, structure).theta) <= theirs.fun + 1e-5
+
+
+def test_a_fit_started_from_another_clinics_variances_arrives_at_the_same_place():
+    _, sums, structure = leaning(1, Structure(2, PROBLEMS, 4, ((1, 2), (3,))))
+    cold = fit(sums, structure)
+    warm = fit(sums, structure, fit(leaning(2, structure)[1], structure).theta)
+    assert warm.criterion == pytest.approx(cold.criterion, rel=1e-7)
+    assert warm.b == pytest.approx(cold.b, rel=1e-4, abs=1e-6)
+    assert warm.effects() == pytest.approx(cold.effects(), rel=1e-4, abs=1e-6)
+
+
+def test_how_many_therapists_are_worked_on_together_changes_nothing(monkeypatch: pytest.MonkeyPatch):
+    _, sums, structure = leaning(3, Structure(2, PROBLEMS, 4, ((1, 2), (3,))))
+    at_once = fit(sums, structure)
+    monkeypatch.setattr(reml, "AT_ONCE", 3)
+    in_parts = fit(sums, structure)
+    assert in_parts.criterion == pytest.approx(at_once.criterion, rel=1e-10)
+    assert in_parts.effects() == pytest.approx(at_once.effects(), rel=1e-6)
+
+
+def test_leaning_sums_are_those_of_rows_with_the_leaning_columns():
+    rows, lean = simulate(1, weighted=True), np.array([0.0, 1.0, -1.0])
+    whole = Sums.of(np.column_stack([rows.x, rows.x @ lean]), rows.z, rows.y, rows.therapist, THERAPISTS, rows.weight)
+    found = Sums.of(rows.x, rows.z, rows.y, rows.therapist, THERAPISTS, rows.weight).leaning((tuple(lean),))
+    for name in ("zz", "zx", "zy", "xx", "xy"):
+        np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-10, atol=1e-10)
 
 
 @given(st.integers(0, 1000), st.integers(1, 359))

@@ -160,6 +160,28 @@ def binary_heads(
     finish(context, result, table, picture, as_json, track)
 
 
+@app.command("informative_dropout")
+def informative_dropout(
+    context: typer.Context,
+    episodes: EPISODES = 10_000,
+    therapists: THERAPISTS = 150,
+    seeds: SEEDS = 20,
+    quick: QUICK = False,
+    track: TRACK = True,
+    as_json: JSON = False,
+) -> None:
+    """Clients who left: learn from their last score, from what they could have come to, or weigh who stayed?
+
+    Example: therapist-fit experiment informative_dropout --quick
+    """
+    from experiments.informative_dropout import ARMS, picture, run, table
+
+    clinics = QUICK_SEEDS if quick else seeds
+    with bar("clinics", clinics * len(ARMS)) as advance:
+        result = run(episodes, therapists, clinics, ARMS, advance)
+    finish(context, result, table, picture, as_json, track)
+
+
 @app.command("results")
 def results(
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("experiments/RESULTS.md"),

@@ -70,6 +70,9 @@ class OutcomeConfig(_Frozen):
     weeks: int = Field(26, gt=0)
     """A last score counts up to this many weeks after the match."""
     alliance_instrument: str = "wai_sr"
+    dropout: Literal["last", "expected", "weighted"] = "last"
+    """The outcome of clients who dropped out: their last score; the score expected at the end had they stayed; or
+    none, and whoever stayed although they might well have left counts for more."""
 
 
 class FeaturesConfig(_Frozen):

@@ -115,6 +115,8 @@ def learn_head(
         raise ConfigError([Problem(f"head {head.name}", f"{odd:g}", "a binary head learns 0 or 1", step)])
     parts = identified(parts, material.therapist[rows])
     weight = observation_weights(target, material.blocks["client"])[rows]
+    if target.weight is not None:
+        weight = weight * target.weight[rows]
     landmarks = target.landmark.to_numpy(dtype=np.float64)[rows]
     scaler = Scaler.learn(tuple(map(str, target.landmark.columns)), landmarks)
     landmarks = landmarks[:, scaler.keep]

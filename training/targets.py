@@ -12,6 +12,7 @@ import pandas as pd
 
 from data.history import Snapshot
 from training.config import MEASURE, HeadConfig, OutcomeConfig
+from training.dropout import Courses, expected_at_the_end, weights_for_staying
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,6 +33,8 @@ class Target:
     """Values of a second-best kind (alliance read at session 2)."""
     landmark: pd.DataFrame
     """Columns of measures up to the landmark; empty for heads that are served."""
+    weight: Floats | None = None
+    """How much each episode counts for those who left, where they are weighted for."""
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -55,9 +58,17 @@ def target(
     none = pd.DataFrame(index=episodes.index)
     flagged = np.zeros(len(episodes), bool)
     started = _started(snapshot, episodes)
-    possible = started
+    possible, weight = started, None
     if head.source == "outcome":
         value = improvement(snapshot.measures(), episodes, outcome, sds)
+        if outcome.dropout != "last":
+            state = courses(snapshot.measures(), episodes, outcome, sds)
+            left = (episodes["ending"] == "dropout").to_numpy(dtype=bool)
+            therapist = episodes["therapist_id"].factorize()[0].astype(np.int64)
+            if outcome.dropout == "expected":
+                value = expected_at_the_end(value, state, left, therapist)
+            else:
+                possible, weight = started & ~left, weights_for_staying(state, left, therapist)
     elif head.source == "alliance":
         value, flagged = early_alliance(snapshot.measures(), episodes, outcome.alliance_instrument)
     elif head.source == "retention":
@@ -75,7 +86,7 @@ def target(
     if head.kind == "binary" and head.direction == "lower":
         value = value + 1.0  # the good result is 1
     landmark = none if head.landmark is None else _landmark(snapshot, episodes, head.landmark)
-    return Target(head.name, value, possible, flagged, landmark)
+    return Target(head.name, value, possible, flagged, landmark, weight)
 
 
 def intake_sds(snapshot: Snapshot, instruments: tuple[str, ...]) -> dict[str, float]:
@@ -93,22 +104,36 @@ def improvement(
 
     The last total is taken at least one session after intake and within `outcome.weeks` of the match.
     """
-    totals = _totals(measures)
-    matched = totals["episode_id"].map(episodes.set_index("episode_id")["matched_on"])
-    in_time = (
-        totals["taken_on"].isna() | matched.isna() | (totals["taken_on"] <= matched + pd.Timedelta(weeks=outcome.weeks))
-    )
+    totals = _in_time(measures, episodes, outcome)
     changes = []
     for name in outcome.instruments:
         if name not in sds:
             continue
-        mine = totals[(totals["instrument"] == name) & in_time]
+        mine = totals[totals["instrument"] == name]
         intake = mine[mine["session"] == 0].set_index("episode_id")["value"]
         last = mine[mine["session"] > 0].sort_values("session").groupby("episode_id")["value"].last()
         changes.append(((intake - last) / sds[name]).reindex(episodes["episode_id"]).to_numpy())
     if not changes:
         return np.full(len(episodes), np.nan)
     return _row_means(np.array(changes))
+
+
+def courses(measures: pd.DataFrame, episodes: pd.DataFrame, outcome: OutcomeConfig, sds: dict[str, float]) -> Courses:
+    """Change since intake at every session with a score, mean over the instruments present, in intake SDs."""
+    totals = _in_time(measures, episodes, outcome)
+    totals = totals[totals["instrument"].isin([name for name in outcome.instruments if name in sds])]
+    scaled = totals.assign(value=totals["value"] / totals["instrument"].map(sds))
+    intake = scaled[scaled["session"] == 0].set_index(["episode_id", "instrument"])["value"].rename("intake")
+    later = scaled[scaled["session"] > 0].join(intake, on=["episode_id", "instrument"], how="inner")
+    states = later.groupby(["episode_id", "session"], as_index=False)[["value", "intake"]].mean()
+    row = pd.Index(episodes["episode_id"]).get_indexer(states["episode_id"])
+    states = states.assign(row=row)[row >= 0].sort_values(["row", "session"])
+    return Courses(
+        row=states["row"].to_numpy(dtype=np.int64),
+        session=states["session"].to_numpy(dtype=np.float64),
+        change=(states["intake"] - states["value"]).to_numpy(dtype=np.float64),
+        intake=states["intake"].to_numpy(dtype=np.float64),
+    )
 
 
 def early_alliance(
@@ -153,6 +178,14 @@ def _landmark(snapshot: Snapshot, episodes: pd.DataFrame, latest: int) -> pd.Dat
 def _totals(measures: pd.DataFrame) -> pd.DataFrame:
     """Totals as the client rated them."""
     return measures[(measures["item"] == "0") & (measures["rater"] == "client")]
+
+
+def _in_time(measures: pd.DataFrame, episodes: pd.DataFrame, outcome: OutcomeConfig) -> pd.DataFrame:
+    """Totals taken within `outcome.weeks` of the match; what has no day counts."""
+    totals = _totals(measures)
+    matched = totals["episode_id"].map(episodes.set_index("episode_id")["matched_on"])
+    late = totals["taken_on"] > matched + pd.Timedelta(weeks=outcome.weeks)
+    return totals[~late]
 
 
 def _totals_of_any_rater(measures: pd.DataFrame) -> pd.DataFrame:

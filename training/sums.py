@@ -6,9 +6,13 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+AT_ONCE = 1024
+"""Rows weighted together: the copy stays small however many there are."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +38,24 @@ class Sums:
     ) -> Self:
         """From rows; `therapist` holds positions 0..therapists-1, `weight` each row's relative precision."""
         w = np.ones(len(y)) if weight is None else weight
-        order = np.argsort(therapist, kind="stable")
-        x, z, y, w, owner = x[order], z[order], y[order], w[order], therapist[order]
         q, p = z.shape[1], x.shape[1]
-        zz, zx, zy = np.zeros((therapists, q, q)), np.zeros((therapists, q, p)), np.zeros((therapists, q))
-        starts = np.searchsorted(owner, np.arange(therapists + 1))
-        wz = z * w[:, None]
-        for t in np.unique(owner):
-            rows = slice(starts[t], starts[t + 1])
-            zz[t] = wz[rows].T @ z[rows]
-            zx[t] = wz[rows].T @ x[rows]
-            zy[t] = wz[rows].T @ y[rows]
-        wx = x * w[:, None]
-        return cls(zz, zx, zy, wx.T @ x, wx.T @ y, float((w * y) @ y), len(y), float(np.log(w).sum()))
+        row, column = np.nonzero(z)  # few: of the strengths, a row has at most one
+        place = (therapist[row] * q + column, row)
+        wz = scipy.sparse.csr_array((z[row, column] * w[row], place), shape=(therapists * q, len(y)))
+        xx, root = np.zeros((p, p)), np.sqrt(w)
+        for some in (slice(start, start + AT_ONCE) for start in range(0, len(y), AT_ONCE)):
+            part = x[some] * root[some, None]
+            xx += part.T @ part
+        return cls(
+            zz=(wz @ z).reshape(therapists, q, q),
+            zx=(wz @ x).reshape(therapists, q, p),
+            zy=(wz @ y).reshape(therapists, q),
+            xx=xx,
+            xy=(w * y) @ x,
+            yy=float((w * y) @ y),
+            rows=len(y),
+            log_weight=float(np.log(w).sum()),
+        )
 
     def leaning(self, leans: Sequence[Sequence[float]]) -> "Sums":
         """The sums of the border [X, X @ lean, ...], from those of X; each lean has a share for every column."""

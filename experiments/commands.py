@@ -74,6 +74,30 @@ def ranking_quality(
     finish(context, result, table, picture, as_json, track, f"ranking_quality{size}")
 
 
+@app.command("falsification")
+def falsification(
+    context: typer.Context,
+    episodes: EPISODES = 10_000,
+    therapists: THERAPISTS = 150,
+    seeds: SEEDS = 20,
+    quick: QUICK = False,
+    track: TRACK = True,
+    as_json: JSON = False,
+) -> None:
+    """Does the model claim nothing where there is nothing? Shuffled therapists, and intake as outcome. Synthetic.
+
+    Example: therapist-fit experiment falsification --quick
+    """
+    import os
+
+    from experiments.falsification import ARMS, KINDS, QUICK_ARMS, picture, run, table
+
+    clinics, arms = (QUICK_SEEDS, QUICK_ARMS) if quick else (seeds, ARMS)
+    with bar("clinics", clinics * len(arms) * len(KINDS)) as advance:
+        result = run(episodes, therapists, clinics, arms, advance, os.cpu_count() or 1)
+    finish(context, result, table, picture, as_json, track)
+
+
 @app.command("counsel_chat")
 def counsel_chat(data: DATA = REAL_DATA, as_json: JSON = False) -> None:
     """Whose answers do readers find more helpful? Real data, whole questions held out.

@@ -61,16 +61,20 @@ class Contest:
         return replace(self, eligible=self.luck <= np.sort(self.luck, axis=1)[:, [many - 1]])
 
 
-def prepare(dataset: Dataset, truth: Truth, seed: int) -> Contest:
-    """Learns the outcome from everything known, and sets later clients beside the therapists who have places."""
-    config = TrainConfig(heads=(OUTCOME,), seed=seed)
+def prepare(dataset: Dataset, truth: Truth, seed: int, config: TrainConfig | None = None) -> Contest:
+    """Learns a head (the outcome) from everything known, and sets later clients beside therapists who have places.
+
+    With a `config` that is its first head.
+    """
+    config = config or TrainConfig(heads=(OUTCOME,), seed=seed)
+    head = config.heads[0]
     history = History(for_learning(dataset))
     snapshot = history.as_of(dataset.manifest.as_of)
     known = learnable(snapshot, config.split.wait_weeks)
     material = gather(history, known, choose(config, dataset, Policy.read()), config)
     sds = intake_sds(snapshot, config.outcome.instruments)
-    goal = target(OUTCOME, snapshot, known, config.outcome, sds)
-    learned = learn_head(OUTCOME, material, goal, config, config.fit)
+    goal = target(head, snapshot, known, config.outcome, sds)
+    learned = learn_head(head, material, goal, config, config.fit)
     assert isinstance(learned, Learned)  # these clinics have results
     later = snapshot.episodes()
     later = later[later["therapist_id"].notna() & ~later["episode_id"].isin(known["episode_id"])]

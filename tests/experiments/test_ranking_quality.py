@@ -44,7 +44,10 @@ def test_clients_are_later_than_anything_learned_and_places_equal_clients(trial:
 
 
 def test_the_ceiling_stands_above_the_model_and_the_model_above_one_boosted_model() -> None:
-    found = [measure(Plan(episodes=2500, therapists=50, seed=seed)) for seed in range(2)]
+    found = [
+        measure(prepare(*simulate(plan), plan.seed), plan)
+        for plan in (Plan(episodes=2500, therapists=50, seed=seed) for seed in range(2))
+    ]
     mean = {name: np.mean([one[name] for one in found]) for name in found[0]}
     for regime in ("free", "full"):
         assert mean[f"ceiling_{regime}"] > mean[f"model_{regime}"] > mean[f"one_model_{regime}"]

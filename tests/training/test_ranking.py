@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.head import PairPosterior
-from training.ranking import Ranked, Weighing, beats, difference, rank, tie_groups, utility, utility_sd
+from training.ranking import Ranked, Weighing, beats, best_set, difference, rank, tie_groups, utility, utility_sd
 
 Floats = npt.NDArray[np.float64]
 ONE_HEAD = Weighing(("outcome",), np.array([1.0]), np.array([0.9]), np.eye(1))
@@ -235,3 +235,34 @@ def test_groups_follow_each_other_and_within_one_the_posterior_mean_decides(seed
 def test_everyone_eligible_is_in_the_order_once(seed: int, n: int):
     waits = np.random.default_rng(seed).choice([1.0, 5.0, np.nan], n)
     assert sorted(ranked({"outcome": drawn(seed, n)}, waits=waits).order.tolist()) == list(range(n))
+
+
+# --- the set that holds the best ------------------------------------------------------------------------------------
+
+
+def test_where_one_is_surely_best_the_set_is_that_one():
+    sure = PairPosterior(np.array([0.0, 5.0, 0.0]), np.zeros((3, 1)), np.full(3, 0.01))
+    assert best_set(sure).tolist() == [1]
+
+
+def test_where_nobody_differs_the_set_is_nearly_everyone():
+    alike = PairPosterior(np.zeros(10), np.zeros((10, 1)), np.ones(10))
+    assert len(best_set(alike, 0.9)) >= 8
+
+
+@given(st.integers(2, 12), st.integers(0, 1000))
+def test_a_surer_set_holds_the_less_sure_one(n: int, seed: int):
+    rng = np.random.default_rng(seed)
+    posterior = PairPosterior(rng.normal(size=n), rng.normal(size=(n, 2)), rng.uniform(0.01, 1, n))
+    few, more = best_set(posterior, 0.5).tolist(), best_set(posterior, 0.95).tolist()
+    assert more[: len(few)] == few
+
+
+def test_the_set_holds_the_best_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        mean, own = rng.normal(0, 0.3, 8), rng.uniform(0.02, 0.2, 8)
+        truth = mean + rng.normal(size=8) * np.sqrt(own)
+        held += int(truth.argmax()) in best_set(PairPosterior(mean, np.zeros((8, 1)), own), 0.9, draws=500)
+    assert 0.86 < held / 400 < 0.99

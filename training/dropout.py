@@ -30,6 +30,7 @@ FEWEST = 50
 TIMES = 20
 SETTLED = 1e-3
 MOST_WEIGHT = 5.0
+CONSTANT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,11 @@ class Courses:
         return np.append(self.row[1:] != self.row[:-1], True) if len(self.row) else np.zeros(0, bool)
 
     def state(self) -> Floats:
-        """What further change is regressed on."""
+        """What further change is regressed on: 1, and standardised columns."""
         change, intake, late = self.change, self.intake, np.log1p(self.session)
-        one = np.ones(len(change))
-        return np.column_stack([one, change, intake, late, change * late, intake * late, change * intake, change**2])
+        x = np.column_stack([change, intake, late, change * late, intake * late, change * intake, change**2])
+        sd = x.std(axis=0)
+        return np.column_stack([np.ones(len(x)), (x - x.mean(axis=0))[:, sd > CONSTANT] / sd[sd > CONSTANT]])
 
 
 def expected_at_the_end(value: Floats, courses: Courses, left: Bools, therapist: Ints) -> Floats:
@@ -63,11 +65,11 @@ def expected_at_the_end(value: Floats, courses: Courses, left: Bools, therapist:
     known = ~np.isnan(value[courses.row])
     learned = _one_each(courses, known & ~courses.last)
     asked = np.flatnonzero(courses.last & known & left[courses.row])
-    if len(learned) < FEWEST or len(asked) == 0:
+    if learned.sum() < FEWEST or len(asked) == 0:
         return value
     state, late = courses.state(), np.log1p(courses.session)
     effects = np.column_stack([np.ones(len(late)), late - late.mean()])
-    structure = Structure(joint=2, strengths=0, border=state.shape[1])
+    structure = _structure(2, state)
     stayed = value[~left & ~np.isnan(value)]
     found, theta = value.copy(), None
     for _ in range(TIMES):
@@ -98,14 +100,22 @@ def weights_for_staying(courses: Courses, left: Bools, therapist: Ints) -> Float
     ones = np.ones((len(risk), 1))
     labels = Rows(state, ones, label, np.ones(len(risk)), therapist[courses.row[risk]], int(therapist.max()) + 1)
     start = np.full(len(risk), float(np.log(label.mean() / (1 - label.mean()))))
-    rows, solution = fit_binary(labels, Structure(1, 0, state.shape[1], dispersion=1.0), start, None, True)
+    rows, solution = fit_binary(labels, _structure(1, state, 1.0), start, None, True)
     stays = np.zeros(len(left))
     np.add.at(stays, courses.row[risk], np.log1p(-sigmoid(log_odds(rows, solution))))
     weight = np.minimum(np.exp(-stays) * float(np.exp(stays[~left]).mean()), MOST_WEIGHT)
     return np.asarray(weight / weight[~left].mean())
 
 
-def _one_each(courses: Courses, usable: Bools) -> Ints:
-    """One usable row of each episode, by lot: rows of one client are not independent."""
+def _structure(joint: int, state: Floats, dispersion: float | None = None) -> Structure:
+    """Coefficients have a common variance, so that columns may say the same."""
+    shrunken = (tuple(range(1, state.shape[1])),) if state.shape[1] > 1 else ()
+    return Structure(joint, 0, state.shape[1], shrunken, dispersion)
+
+
+def _one_each(courses: Courses, usable: Bools) -> Bools:
+    """Marks one usable row of each episode, by lot: rows of one client are not independent."""
     rows = np.random.default_rng(0).permutation(np.flatnonzero(usable))
-    return np.sort(rows[np.unique(courses.row[rows], return_index=True)[1]])
+    marked = np.zeros(len(usable), bool)
+    marked[rows[np.unique(courses.row[rows], return_index=True)[1]]] = True
+    return marked

@@ -9,7 +9,7 @@ import pytest
 from data.dataset import Dataset
 from data.history import History, Snapshot
 from training.config import HeadConfig, OutcomeConfig
-from training.targets import Target, intake_sds, learnable, target
+from training.targets import Target, courses, intake_sds, learnable, target
 
 AS_OF = dt.date(2026, 1, 1)
 SDS = {"phq9": 5.0, "gad7": 4.0}
@@ -112,6 +112,64 @@ def test_intake_sds_are_those_of_the_totals_at_intake(tables):
         f"e{i},0,phq9,0,client,2025-01-01,{v}\ne{i},4,phq9,0,client,,3\n" for i, v in enumerate((5, 10, 15))
     )
     assert intake_sds(known(dataset(tables, measures, episodes)), ("phq9", "gad7")) == {"phq9": 5.0}
+
+
+# --- dropout --------------------------------------------------------------------------------------------------------
+
+
+def test_courses_hold_the_change_since_intake_at_every_session_with_a_score(tables):
+    gad7 = "e1,0,gad7,0,client,2025-01-01,12\ne1,6,gad7,0,client,2025-03-01,4\n"
+    late = phq9(9, 0, "2025-07-03")
+    data = dataset(tables, phq9(0, 15, "2025-01-01") + phq9(3, 12) + phq9(6, 10, "2025-03-01") + gad7 + late)
+    snapshot = known(data)
+    found = courses(snapshot.measures(), snapshot.episodes(), OutcomeConfig(), SDS)
+    assert found.row.tolist() == [0, 0]
+    assert found.session.tolist() == [3, 6]
+    assert found.change == pytest.approx([0.6, (5 / 5 + 8 / 4) / 2])
+    assert found.intake == pytest.approx([3.0, 3.0])
+    assert found.last.tolist() == [False, True]
+
+
+def two_kinds(tables) -> Dataset:
+    """400 clients who change by 1 in all, half of it by session 2, when every fourth leaves."""
+    episodes, measures = "", ""
+    for i in range(400):
+        left = i % 4 == 0
+        ending = "dropout,2" if left else "planned,6"
+        episodes += f"e{i},c{i},t{i % 8},2025-01-01,2025-01-08,2025-03-08,{ending}\n"
+        scores = ((0, 15), (2, 12.5)) if left else ((0, 15), (2, 12.5), (6, 10))
+        measures += "".join(f"e{i},{session},phq9,0,client,2025-02-01,{score}\n" for session, score in scores)
+    return dataset(tables, measures, episodes)
+
+
+def handled(data: Dataset, dropout: str) -> Target:
+    snapshot = known(data)
+    head, outcome = HeadConfig(name="outcome", source="outcome"), OutcomeConfig(dropout=dropout)
+    return target(head, snapshot, snapshot.episodes(), outcome, SDS)
+
+
+def test_the_outcome_of_who_left_is_the_last_score_unless_told_otherwise(tables):
+    data = two_kinds(tables)
+    left = known(data).episodes()["ending"] == "dropout"
+    assert learned(data, "outcome").value[left] == pytest.approx(np.full(100, 0.5))
+    assert handled(data, "last").weight is None
+
+
+def test_the_outcome_of_who_left_may_be_what_is_expected_at_the_end(tables):
+    data = two_kinds(tables)
+    found = handled(data, "expected")
+    assert found.value == pytest.approx(np.full(400, 1.0), abs=0.01)
+    assert found.weight is None
+
+
+def test_who_left_may_be_weighted_for_by_those_who_stayed(tables):
+    data = two_kinds(tables)
+    left = (known(data).episodes()["ending"] == "dropout").to_numpy()
+    found = handled(data, "weighted")
+    assert np.isnan(found.value[left]).all()
+    assert not found.possible[left].any()
+    assert found.weight is not None
+    assert found.weight[~left] == pytest.approx(np.ones(300), abs=1e-6)
 
 
 # --- alliance -------------------------------------------------------------------------------------------------------

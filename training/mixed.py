@@ -16,11 +16,11 @@ import numpy as np
 from training.reml import Profile
 from training.sums import Floats, Sums
 
-START = 0.3  # relative standard deviation from which every variance starts: well away from the boundary at 0
+START = 0.3  # relative standard deviation from which variances start: well away from the boundary at 0
 LARGEST = 10.0  # no relative standard deviation is larger: more is a model without noise
 LEAST = 1e-5  # with a prior that keeps off zero
-LEAST_START = 0.01  # the criterion is flat at 0, so that a start there would never leave it
-CLOSE = 1e-7  # a Newton step that promises less is the last
+LEAST_START = 1e-3  # the criterion is flat at 0, so that a start there would never leave it
+CLOSE = 1e-5  # a Newton step that promises less is the last
 ENOUGH = 1e-4  # share of the promised fall with which a step is content
 FLATTEST = 1e-6  # curvature below which a direction counts as flat
 ROUNDING = 1e-12  # of the criterion
@@ -93,10 +93,12 @@ class Structure:
         return ridge
 
     def start(self) -> Floats:
-        """Where the search for the variance parameters begins."""
+        """Where the search for the variance parameters begins: columns with a prior below its mode, for most are."""
         theta = np.full(self.parameters, START)
         rows, columns = np.tril_indices(self.joint)
         theta[: len(rows)] = np.where(rows == columns, START, 0.0)
+        if self.near is not None and self.groups:
+            theta[-len(self.groups) :] = START * self.near
         return theta
 
     def basis(self) -> tuple[Floats, ...]:

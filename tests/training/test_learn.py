@@ -1,5 +1,7 @@
 """Learning one head: weights for missing results, the parts of a fit, and what a binary head converges to."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,6 +55,17 @@ def test_whoever_could_not_have_had_a_result_is_not_weighted_for():
     found, x = half_missing()
     possible = found.known
     assert (observation_weights(target(found.value, possible), x) == 1).all()
+
+
+def test_weights_that_a_target_brings_along_count(trained: Trained):
+    n = len(trained.material.episodes)
+    goal = target(np.random.default_rng(0).normal(size=n))
+    brought = np.linspace(0.5, 1.5, n)
+    head = HeadConfig(name="head", source="measure:phq9@1", weight=1)
+    config = TrainConfig(prognosis=PrognosisConfig(boosted=False))
+    found = learn_head(head, trained.material, replace(goal, weight=brought), config, NOTHING)
+    assert isinstance(found, Learned)
+    assert found.weight == pytest.approx(brought)
 
 
 # --- what is left out -----------------------------------------------------------------------------------------------

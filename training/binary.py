@@ -7,13 +7,13 @@ the likelihood, at which all effects are solved for anew (Breslow and Lin 1995, 
 mixed models with a single component of dispersion", Biometrika 82).
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import scipy.optimize
 
-from training.mixed import Solution, Structure, fit, solve
+from training.mixed import Solution, Structure, fit, means, solve
 from training.shares import Rows
 
 Floats = npt.NDArray[np.float64]
@@ -22,9 +22,14 @@ ROUNDS_OF_WORK = 25
 """Re-linearisations, at most."""
 SETTLED = 1e-3
 """Log odds: a re-linearisation that moves no row further is the last. The search for variances is no finer."""
-FACTORS = (0.7, 1.6)
-"""Between these the factor of what therapists add is looked for."""
+FACTORS, FIRST = (0.7, 1.6), (1.0, 1.1, 0.9)
+"""Between which the factor of what therapists add is looked for, and the factors tried first."""
 FINE = 0.01
+MOST_FACTORS = 8
+ALMOST = 3e-3
+"""Log odds: while factors are compared, a re-linearisation that moves no row further is the last; the next is finer."""
+LOOSE = 1e-2
+"""Rise of the likelihood for which variances are not looked for any closer before the next re-linearisation."""
 LEAST_SLOPE = 1e-4
 
 
@@ -39,8 +44,8 @@ def fit_binary(
     rows, solution = labels, None
     for _ in range(ROUNDS_OF_WORK):
         rows = working(labels, linear)
-        solution = fit(rows.sums(), structure, theta if solution is None else solution.theta)
-        before, linear = linear, log_odds(rows, solution)
+        solution = fit(rows.sums(), structure, theta if solution is None else solution.theta, LOOSE)
+        before, linear = linear, _log_odds(rows, solution.b, solution.effects())
         if float(np.abs(linear - before).max()) < SETTLED:
             break
     assert solution is not None
@@ -56,7 +61,11 @@ def working(labels: Rows, linear: Floats) -> Rows:
 
 def log_odds(rows: Rows, solution: Solution) -> Floats:
     """What the solution expects of every row, (n,)."""
-    linear: Floats = rows.border @ solution.b + own(rows, solution)
+    return _log_odds(rows, solution.b, solution.effects())
+
+
+def _log_odds(rows: Rows, b: Floats, effects: Floats) -> Floats:
+    linear: Floats = rows.border @ b + np.einsum("nq,nq->n", effects[rows.therapist], rows.effects)
     return linear
 
 
@@ -68,33 +77,60 @@ def own(rows: Rows, solution: Solution) -> Floats:
 
 def laplace(labels: Rows, structure: Structure, theta: Floats, linear: Floats) -> tuple[float, Rows, Solution]:
     """Minus twice the log likelihood at these variances, effects integrated out at their mode, and that mode."""
+    value, rows, _ = _mode(labels, structure, theta, linear, SETTLED)
+    return value, rows, solve(rows.sums(), structure, theta)
+
+
+def _mode(
+    labels: Rows, structure: Structure, theta: Floats, linear: Floats, settled: float
+) -> tuple[float, Rows, Floats]:
+    """The value of `laplace`, the working responses at the mode, and the log odds there, (n,)."""
     for _ in range(ROUNDS_OF_WORK):
         rows = working(labels, linear)
         sums = rows.sums()
-        solution = solve(sums, structure, theta)
-        before, linear = linear, log_odds(rows, solution)
-        if float(np.abs(linear - before).max()) < SETTLED:
+        criterion, b, effects = means(sums, structure, theta)
+        before, linear = linear, _log_odds(rows, b, effects)
+        if float(np.abs(linear - before).max()) < settled:
             break
     chance = sigmoid(linear)
-    slope = np.maximum(chance * (1 - chance), LEAST_SLOPE)
-    squares = float((labels.weight * (labels.response - chance) ** 2 / slope).sum())
+    squares = float(rows.weight @ (rows.response - linear) ** 2)
     surprise = labels.response * np.log(chance) + (1 - labels.response) * np.log(1 - chance)
     deviance = -2 * float((labels.weight * surprise).sum())
-    return solution.criterion + sums.log_weight - squares + deviance, rows, solution
+    return criterion + sums.log_weight - squares + deviance, rows, linear
 
 
 def _resized(labels: Rows, structure: Structure, linear: Floats, solution: Solution) -> tuple[Rows, Solution]:
-    """The solution with all that therapists add times one factor, the likeliest."""
+    """The solution with all that therapists add times one factor, the likeliest; each search starts from the last."""
     therapists = np.arange(structure.parameters) < structure.parameters - len(structure.groups)
 
-    def at(factor: float) -> tuple[float, Rows, Solution]:
-        return laplace(labels, structure, np.where(therapists, factor, 1.0) * solution.theta, linear)
+    def theta(factor: float) -> Floats:
+        return np.where(therapists, factor, 1.0) * solution.theta
 
-    found = scipy.optimize.minimize_scalar(
-        lambda factor: at(factor)[0], bounds=FACTORS, method="bounded", options={"xatol": FINE}
-    )
-    _, rows, solution = at(float(found.x))
-    return rows, solution
+    def value(factor: float) -> float:
+        nonlocal linear
+        found, _, linear = _mode(labels, structure, theta(factor), linear, ALMOST)
+        return found
+
+    _, rows, resized = laplace(labels, structure, theta(least(value, *FACTORS)), linear)
+    return rows, resized
+
+
+def least(value: Callable[[float], float], low: float, high: float) -> float:
+    """Where a smooth function is least between two factors, to `FINE`: by parabolas through the three best tried.
+
+    Where they open downwards, the end that the best leans to.
+    """
+    tried = {factor: value(factor) for factor in FIRST}
+    while len(tried) < MOST_FACTORS:
+        near = sorted(tried, key=tried.__getitem__)[:3]
+        bend, tilt, _ = np.polyfit(np.log(near), [tried[factor] for factor in near], 2)
+        falling = high if near[0] > near[1] else low
+        lowest = min(max(float(np.exp(-tilt / (2 * bend))), low), high) if bend > 0 else falling
+        if min(abs(lowest / factor - 1) for factor in tried) < FINE:
+            return lowest
+        tried[lowest] = value(lowest)
+    best: float = min(tried, key=tried.__getitem__)
+    return best
 
 
 def sigmoid(x: Floats) -> Floats:

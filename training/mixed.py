@@ -173,16 +173,19 @@ class Solution:
         return effects
 
 
-def fit(sums: Sums, structure: Structure, theta: Floats | None = None) -> Solution:
-    """Estimates the variances by REML and solves for all effects. `theta` starts from an earlier solution."""
+def fit(sums: Sums, structure: Structure, theta: Floats | None = None, close: float = CLOSE) -> Solution:
+    """Estimates the variances by REML and solves for all effects. `theta` starts from an earlier solution.
+
+    A step that promises the criterion less than `close` is taken, and is the last; what is left is its square.
+    """
     if structure.parameters == 0:
         return solve(sums, structure, np.zeros(0))
     wide = sums.leaning(structure.leans)
     start = structure.start() if theta is None else np.where(np.abs(theta) < LEAST_START, LEAST_START, theta)
-    return _solved(wide, structure, _least(wide, structure, start))
+    return _solved(wide, structure, _least(wide, structure, start, close))
 
 
-def _least(wide: Sums, structure: Structure, theta: Floats) -> Floats:
+def _least(wide: Sums, structure: Structure, theta: Floats, close: float) -> Floats:
     """The variance parameters at the least of the criterion with its prior, by Newton steps that always go down."""
     at = _Point(wide, structure, theta)
     for _ in range(MOST_STEPS):
@@ -191,8 +194,9 @@ def _least(wide: Sums, structure: Structure, theta: Floats) -> Floats:
         step = -vectors @ ((gradient @ vectors) / np.maximum(np.abs(values), FLATTEST))
         step = step * structure.room(at.theta, step)
         promised = -float(gradient @ step)
-        if promised < CLOSE:
-            return np.clip(at.theta + step, -LARGEST, LARGEST)
+        if promised < close:
+            settled: Floats = np.clip(at.theta + step, -LARGEST, LARGEST)
+            return settled
         lower = _lower(at, step, promised)
         if lower is None:
             break
@@ -257,6 +261,12 @@ def curvature(sums: Sums, structure: Structure, theta: Floats) -> Floats:
 def solve(sums: Sums, structure: Structure, theta: Floats) -> Solution:
     """All effects, given the variance parameters."""
     return _solved(sums.leaning(structure.leans), structure, theta)
+
+
+def means(sums: Sums, structure: Structure, theta: Floats) -> tuple[float, Floats, Floats]:
+    """Criterion, coefficients (p,) and therapist effects (t, q) of `solve` alone, in less time."""
+    at = _profile(sums.leaning(structure.leans), structure, theta)
+    return at.value, structure.ways @ at.b, at.effects()
 
 
 def _solved(wide: Sums, structure: Structure, theta: Floats) -> Solution:

@@ -66,6 +66,10 @@ class Profile:
         """Each therapist's effects if all coefficients were 0, shape (t, q)."""
         return _times(self.inner, self.sums.zy)
 
+    def effects(self) -> Floats:
+        """Each therapist's effects, shape (t, q)."""
+        return _times(self.inner, self.sums.zy - self.sums.zx @ self.b)
+
     def derivatives(self, basis: Sequence[Floats], groups: Sequence[Sequence[int]]) -> tuple[Floats, Floats]:
         """Gradient (m,) and Hessian (m, m) by variances: G = sum of v_k basis[k], then one of each group of columns."""
         own, shared = _Therapists(self, basis), _Border(self, groups)

@@ -8,7 +8,7 @@ from scipy.integrate import quad
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from training.binary import fit_binary, laplace, log_odds, working
+from training.binary import FACTORS, FINE, fit_binary, laplace, least, log_odds, working
 from training.mixed import Structure
 from training.shares import Rows
 
@@ -66,6 +66,22 @@ def exact(rows: Rows, sd: float) -> float:
 
         total += -2 * (np.log(quad(density, -6, 6, points=[logit(np.clip(good / n, 0.05, 0.95))])[0]) + best)
     return total
+
+
+@pytest.mark.parametrize("factor", [0.72, 0.95, 1.0, 1.04, 1.3, 1.55])
+def test_the_likeliest_factor_is_where_the_function_is_least(factor: float):
+    assert least(lambda x: np.cosh(3 * np.log(x / factor)), *FACTORS) == pytest.approx(factor, rel=FINE)
+
+
+@pytest.mark.parametrize(("slope", "end"), [(1.0, FACTORS[0]), (-1.0, FACTORS[1])])
+def test_where_a_function_only_falls_the_likeliest_factor_is_the_end(slope: float, end: float):
+    assert least(lambda x: slope * np.log(x) - 1e-3 * np.log(x) ** 2, *FACTORS) == pytest.approx(end)
+
+
+def test_the_likelihood_is_the_same_from_wherever_its_mode_is_looked_for():
+    rows = labels(0.8, 20, 60, 0.5)
+    near, far = (laplace(rows, ONE, np.array([0.8]), np.full(len(rows.response), at))[0] for at in (0.5, -1.0))
+    assert near == pytest.approx(far, abs=1e-2)
 
 
 def test_working_responses_leave_the_solution_where_it_is_once_it_is_found():

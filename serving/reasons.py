@@ -12,7 +12,7 @@ from training.ranking import Weighing
 
 MOST_FOR, MOST_AGAINST = 3, 2
 WORTH_SAYING = 0.01
-EFFECT = "effect."
+EFFECT, REMAINDER = "effect.", "remainder"
 
 _YES_NO: Mapping[str, tuple[str, str]] = {
     "main_problem_trained": (
@@ -147,6 +147,8 @@ def _words(part: Part, value: str | float | None, meanings: Mapping[str, str]) -
     if part.name.startswith(EFFECT):
         better, lower = _EARLIER[part.name.removeprefix(EFFECT)]
         return better if part.share > 0 else lower
+    if part.name == REMAINDER:
+        return "How several of these facts come together"
     meaning = meanings.get(part.name, part.name)
     if value is None:
         return f"Not on record: {meaning}"

@@ -164,9 +164,10 @@ class Bundle:
         return found
 
     def part_names(self, head: Head) -> list[str]:
-        """Names of the parts of a fit: ranking columns, then `effect.therapist`, `effect.strength.anxiety`, ..."""
+        """Names of the parts of a fit: ranking columns, `effect.therapist`, `effect.strength.anxiety`, `remainder`."""
         columns = self.design.names[self.design.ranking] if head.info.parts.columns else ()
-        return [*columns, *(f"effect.{self.design.effects[i]}" for i in used_effects(self.design, head.info.parts))]
+        effects = [f"effect.{self.design.effects[i]}" for i in used_effects(self.design, head.info.parts)]
+        return [*columns, *effects, *(["remainder"] if head.remainder.text else [])]
 
     def expected(self, head: Head, client: Columns) -> float:
         """The prognosis of one client on the head's link scale."""

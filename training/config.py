@@ -110,6 +110,8 @@ class FitConfig(_Frozen):
     """Profile, match and track columns."""
     weighed: bool = True
     """Each part of the fit counts as far as it stands up to clients not seen."""
+    remainder: bool = True
+    """Small trees over the columns that rank are looked for, and kept where they stand up to clients not seen."""
     binary_variances: Literal["laplace", "quasi_likelihood"] = "laplace"
     """How it is found how far therapists differ in a binary head: the second is faster, and finds them too alike."""
 

@@ -14,6 +14,8 @@ from training.config import FitConfig, Kind, TrainConfig
 from training.design import Design
 from training.mixed import Solution, fit
 from training.prognosis import Prognosis
+from training.proving import search
+from training.remainder import Remainder
 from training.shares import Rows, cross, gains, shares, weighed
 from training.unsure import unsure
 
@@ -37,6 +39,7 @@ class Fitted:
     share: Mapping[str, float]
     gains: Mapping[str, Mapping[str, float]]
     unseen: float
+    remainder: Remainder
 
 
 @dataclass(frozen=True)
@@ -74,12 +77,14 @@ class Fitting:
             found = self._prognosis(pairs + own(rows, solution))
             border, rows, solution = self._fit(found, solution)
         solution = unsure(rows.sums(), border.structure(self.design, self.parts, self.kind), solution, self.config.seed)
-        share, gained = {"therapist": 1.0, "fit": 1.0}, dict[str, dict[str, float]]()
+        unseen = self._unseen(border, rows, solution)
+        share, gained, remainder = {"therapist": 1.0, "fit": 1.0}, dict[str, dict[str, float]](), Remainder()
         if self.parts.weighed and (self.parts.therapist or self.parts.columns):
-            share, gained, solution = self._weighed(border, rows, solution)
+            share, gained, remainder = self._stood_up(border, rows, solution)
+            solution = weighed(solution, border, share)
         settled = without_usual(solution, border, rows.border)
         kept = np.delete(rows.border, np.s_[border.client : border.therapists_from], axis=1)
-        return Fitted(first, found, settled, kept, share, gained, share["fit"] * self._unseen(border, rows, solution))
+        return Fitted(first, found, settled, kept, share, gained, share["fit"] * unseen, remainder)
 
     def _unseen(self, border: Border, rows: Rows, solution: Solution) -> float:
         """Variance of match in shapes that no column has: a share of the variance of what the columns say."""
@@ -128,11 +133,17 @@ class Fitting:
     def _rows(self, columns: Floats, response: Floats, weight: Floats) -> Rows:
         return Rows(columns, self.effects, response, weight, self.therapist, self.therapists)
 
-    def _weighed(
+    def _stood_up(
         self, border: Border, rows: Rows, solution: Solution
-    ) -> tuple[dict[str, float], dict[str, dict[str, float]], Solution]:
+    ) -> tuple[dict[str, float], dict[str, dict[str, float]], Remainder]:
+        """How much of the fit counts, the R-loss gain of each part, and trees where they prove themselves."""
         structure = border.structure(self.design, self.parts, self.kind)
         usual = self.usual if self.parts.columns else self.usual[:, :0]
         crossed = cross(rows, usual, border, structure, solution.theta, self.folds)
-        share = shares(crossed, solution.noise)
-        return share, gains(crossed), weighed(solution, border, share)
+        gained, remainder = gains(crossed), Remainder()
+        if self.parts.remainder and self.parts.columns:
+            ranking = rows.border[:, border.therapists_from :]
+            remainder, gained["remainder"] = search(
+                crossed[0], ranking, self.folds[0], solution.noise, self.config.seed
+            )
+        return shares(crossed, solution.noise), gained, remainder

@@ -12,6 +12,7 @@ from training.config import FitConfig, Kind
 from training.design import Design
 from training.mixed import Solution
 from training.prognosis import Trees
+from training.remainder import Remainder
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -83,6 +84,7 @@ class Head:
     landmark_mean: Floats
     landmark_sd: Floats
     solution: Solution
+    remainder: Remainder = field(default_factory=Remainder)
 
     @cached_property
     def _trees(self) -> Trees:
@@ -127,18 +129,18 @@ class Head:
             border = border - np.where(seen[:, None], np.einsum("nqp,nq->np", s.per_border[at], effects), 0.0)
             within = np.where(seen[:, None, None], s.within[at], s.prior)
         own = np.einsum("nq,nqr,nr->n", effects, within, effects) + self.info.unseen
-        return PairPosterior(border @ s.b + known, border @ self._b_factor, own)
+        return PairPosterior(border @ s.b + known + self.remainder(ranking), border @ self._b_factor, own)
 
     def mean(self, ranking: Floats, effects: Floats, therapist: Ints) -> Floats:
         """Posterior mean of the fit of pairs, as `posterior` gives it, where no variance is needed."""
-        fixed: Floats = ranking @ self.solution.b[len(self.solution.b) - ranking.shape[1] :]
+        fixed: Floats = ranking @ self.solution.b[len(self.solution.b) - ranking.shape[1] :] + self.remainder(ranking)
         if not len(self._effects):
             return fixed
         own = np.einsum("nq,nq->n", self._effects[np.maximum(therapist, 0)], effects)
         return fixed + np.where(therapist >= 0, own, 0.0)
 
     def terms(self, ranking: Floats, effects: Floats, therapist: Ints, which: int) -> tuple[Floats, Floats]:
-        """Parts of the fit of pair `which`, and their averages over all n pairs: ranking columns, then effects (q,).
+        """Parts of the fit of pair `which`, and their averages over all n pairs: ranking columns, effects, remainder.
 
         On the link scale the parts sum exactly to the posterior mean of the fit.
         """
@@ -146,7 +148,8 @@ class Head:
         u = np.zeros((len(therapist), len(effects)))
         if len(self._effects):
             u = np.where((therapist >= 0)[:, None], self._effects[np.maximum(therapist, 0)], 0.0)
-        parts = np.column_stack([ranking * b, u * effects])
+        kept = [self.remainder(ranking)[:, None]] if self.remainder.text else []
+        parts = np.column_stack([ranking * b, u * effects, *kept])
         return parts[which], parts.mean(axis=0)
 
     @cached_property
@@ -164,12 +167,15 @@ class Head:
         }  # fmt: skip
 
     @classmethod
-    def from_arrays(cls, info: HeadInfo, trees: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """The head that was written as these arrays and the text of its trees."""
+    def from_arrays(
+        cls, info: HeadInfo, trees: str, remainder: Remainder, arrays: Mapping[str, npt.NDArray[Any]]
+    ) -> Self:
+        """The head that was written as these arrays, the text of its trees, and its remainder."""
         names = ("b", "b_cov", "at_zero", "per_border", "within", "prior", "theta", "shrinkage")
         noise, value, constant = arrays["numbers"].tolist()
         solution = Solution(**{name: arrays[name] for name in names}, noise=noise, criterion=value)
-        return cls(info, trees, constant, arrays["fills"], arrays["landmark_mean"], arrays["landmark_sd"], solution)
+        facts = (arrays["fills"], arrays["landmark_mean"], arrays["landmark_sd"], solution)
+        return cls(info, trees, constant, *facts, remainder)
 
 
 def joint_effects(design: Design, fit: FitConfig) -> range:

@@ -160,7 +160,8 @@ def _head(head: HeadConfig, y: Floats, parts: FitConfig, scaler: Scaler, fitted:
         gains=fitted.gains,
         unseen=fitted.unseen,
     )
-    return Head(info, found.trees, found.constant, found.fills, scaler.mean, scaler.sd, fitted.solution)
+    facts = (found.trees, found.constant, found.fills, scaler.mean, scaler.sd, fitted.solution)
+    return Head(info, *facts, fitted.remainder)
 
 
 def identified(parts: FitConfig, therapist: Ints) -> FitConfig:

@@ -28,6 +28,7 @@ from training.bundle import FORMAT, Bundle, Manifest, Records
 from training.config import FitConfig
 from training.design import Design
 from training.head import Head, HeadInfo
+from training.remainder import Remainder
 
 Floats = npt.NDArray[np.float64]
 
@@ -77,6 +78,8 @@ def save(bundle: Bundle, folder: Path | str, golden: Mapping[str, Any]) -> Path:
     (part / "design.json").write_text(json.dumps(bundle.design.as_json()))
     for name, head in bundle.heads.items():
         (part / "heads" / f"{name}.txt").write_text(head.trees)
+        if head.remainder.text:
+            (part / "heads" / f"{name}.remainder.txt").write_text(head.remainder.text)
         arrays: dict[str, Any] = head.arrays()
         np.savez(part / "heads" / f"{name}.npz", **arrays)
         (part / "heads" / f"{name}.json").write_text(json.dumps(_info_json(head.info), indent=1))
@@ -164,7 +167,9 @@ def _read(folder: Path) -> Bundle:
 def _read_head(folder: Path, name: str) -> Head:
     info = _info_of(json.loads((folder / f"{name}.json").read_text()))
     with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
-        return Head.from_arrays(info, (folder / f"{name}.txt").read_text(), dict(arrays))
+        kept = folder / f"{name}.remainder.txt"
+        remainder = Remainder(kept.read_text() if kept.is_file() else "")
+        return Head.from_arrays(info, (folder / f"{name}.txt").read_text(), remainder, dict(arrays))
 
 
 def _records_table(records: Records) -> pa.Table:

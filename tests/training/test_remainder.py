@@ -1,0 +1,50 @@
+"""Trees over the ranking columns: kept where columns say something together, and nowhere else."""
+
+import numpy as np
+import pytest
+
+from training.proving import search
+from training.remainder import Remainder, grow
+from training.shares import Crossed
+
+
+def left(size: float, seed: int = 0) -> tuple[Crossed, np.ndarray, np.ndarray]:
+    """Rows of which a fit has left a corner of two columns of that size, and noise of SD 1."""
+    rng = np.random.default_rng(seed)
+    n = 4000
+    columns = rng.normal(size=(n, 6))
+    corner = size * ((columns[:, 0] > 0.5) & (columns[:, 3] > 0))
+    rest = corner - corner.mean() + rng.normal(size=n)
+    return Crossed(rest, np.zeros((n, 4)), np.ones(n), rng.integers(0, 50, n)), columns, rng.permutation(n) % 5
+
+
+def test_a_corner_that_no_column_has_is_found_and_kept():
+    crossed, columns, fold = left(0.8)
+    kept, gain = search(crossed, columns, fold, 1.0, 0)
+    assert kept.text
+    assert gain["low"] > 0
+    inside = np.array([[1.0, 0, 0, 1.0, 0, 0]])
+    assert kept(inside)[0] - kept(-inside)[0] > 0.3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_trees_that_would_foretell_noise_are_not_kept(seed: int):
+    crossed, columns, fold = left(0.0, seed)
+    kept, gain = search(crossed, columns, fold, 1.0, 0)
+    assert kept.text == ""
+    assert gain["low"] < 0
+    assert kept(columns).tolist() == [0.0] * len(columns)
+
+
+def test_few_rows_or_no_columns_are_not_searched():
+    crossed, columns, fold = left(0.8)
+    assert search(crossed, columns[:, :0], fold, 1.0, 0) == (Remainder(), {})
+    few = Crossed(crossed.rest[:300], crossed.parts[:300], crossed.weight[:300], crossed.therapist[:300])
+    assert search(few, columns[:300], fold[:300], 1.0, 0) == (Remainder(), {})
+
+
+def test_the_ranking_columns_are_the_last_of_those_given():
+    crossed, columns, _ = left(0.8)
+    trees = grow(columns, crossed.rest, crossed.weight, 0)
+    wider = np.column_stack([np.full((len(columns), 3), 99.0), columns])
+    assert trees(wider).tolist() == trees(columns).tolist()

@@ -180,14 +180,13 @@ def fit(sums: Sums, structure: Structure, theta: Floats | None = None, close: fl
     """
     if structure.parameters == 0:
         return solve(sums, structure, np.zeros(0))
-    wide = sums.leaning(structure.leans)
     start = structure.start() if theta is None else np.where(np.abs(theta) < LEAST_START, LEAST_START, theta)
-    return _solved(wide, structure, _least(wide, structure, start, close))
+    return solve(sums, structure, _least(sums, structure, start, close))
 
 
-def _least(wide: Sums, structure: Structure, theta: Floats, close: float) -> Floats:
+def _least(sums: Sums, structure: Structure, theta: Floats, close: float) -> Floats:
     """The variance parameters at the least of the criterion with its prior, by Newton steps that always go down."""
-    at = _Point(wide, structure, theta)
+    at = _Point(sums, structure, theta)
     for _ in range(MOST_STEPS):
         gradient, hessian = at.derivatives()
         values, vectors = np.linalg.eigh(hessian)
@@ -217,14 +216,14 @@ def _lower(at: "_Point", step: Floats, promised: float) -> "_Point | None":
 class _Point:
     """The criterion with its prior at one theta."""
 
-    def __init__(self, wide: Sums, structure: Structure, theta: Floats):
-        self.theta, self._wide, self._structure = theta, wide, structure
-        self._profile = _profile(wide, structure, theta)
+    def __init__(self, sums: Sums, structure: Structure, theta: Floats):
+        self.theta, self._sums, self._structure = theta, sums, structure
+        self._profile = profile(sums, structure, theta)
         self.value = self._profile.value + structure.prior(theta)[0]
 
     def moved(self, step: Floats) -> "_Point":
         """The criterion a step away."""
-        return _Point(self._wide, self._structure, np.clip(self.theta + step, -LARGEST, LARGEST))
+        return _Point(self._sums, self._structure, np.clip(self.theta + step, -LARGEST, LARGEST))
 
     def derivatives(self) -> tuple[Floats, Floats]:
         """Gradient and Hessian by theta."""
@@ -233,9 +232,10 @@ class _Point:
         return gradient + slope, hessian + np.diag(bend)
 
 
-def _profile(wide: Sums, structure: Structure, theta: Floats) -> Profile:
-    ridge = structure.ridge()
-    return Profile(wide, structure.factor(theta), structure.scale(theta), ridge, structure.dispersion)
+def profile(sums: Sums, structure: Structure, theta: Floats) -> Profile:
+    """The criterion at these variances, with the pieces of its solution."""
+    ways, scale, ridge = structure.ways, structure.scale(theta), structure.ridge()
+    return Profile(sums, structure.factor(theta), ways, scale, ridge, structure.dispersion)
 
 
 def _derivatives(at: Profile, structure: Structure, theta: Floats) -> tuple[Floats, Floats]:
@@ -249,34 +249,30 @@ def _derivatives(at: Profile, structure: Structure, theta: Floats) -> tuple[Floa
 
 def criterion(sums: Sums, structure: Structure, theta: Floats) -> tuple[float, Floats]:
     """Minus twice the restricted log likelihood (up to no constant: comparable between models) and its gradient."""
-    at = _profile(sums.leaning(structure.leans), structure, theta)
+    at = profile(sums, structure, theta)
     return at.value, _derivatives(at, structure, theta)[0]
 
 
 def curvature(sums: Sums, structure: Structure, theta: Floats) -> Floats:
     """Second derivatives (m, m) of the criterion with its prior."""
-    return _Point(sums.leaning(structure.leans), structure, theta).derivatives()[1]
-
-
-def solve(sums: Sums, structure: Structure, theta: Floats) -> Solution:
-    """All effects, given the variance parameters."""
-    return _solved(sums.leaning(structure.leans), structure, theta)
+    return _Point(sums, structure, theta).derivatives()[1]
 
 
 def means(sums: Sums, structure: Structure, theta: Floats) -> tuple[float, Floats, Floats]:
     """Criterion, coefficients (p,) and therapist effects (t, q) of `solve` alone, in less time."""
-    at = _profile(sums.leaning(structure.leans), structure, theta)
-    return at.value, structure.ways @ at.b, at.effects()
+    at = profile(sums, structure, theta)
+    return at.value, at.b, at.effects(at.b)
 
 
-def _solved(wide: Sums, structure: Structure, theta: Floats) -> Solution:
-    at, ways, ridge = _profile(wide, structure, theta), structure.ways, structure.ridge()
-    prior = (ways**2) @ np.where(ridge > 0, at.noise * at.scale**2, 0.0)
+def solve(sums: Sums, structure: Structure, theta: Floats) -> Solution:
+    """All effects, given the variance parameters."""
+    at, ridge = profile(sums, structure, theta), structure.ridge()
+    prior = (structure.ways**2) @ np.where(ridge > 0, at.noise * at.scale**2, 0.0)
     return Solution(
-        b=ways @ at.b,
-        b_cov=at.noise * ways @ at.border_inverse @ ways.T,
+        b=at.b,
+        b_cov=at.noise * at.covariance(),
         at_zero=at.at_zero(),
-        per_border=at.per_border()[:, :, : structure.border],
+        per_border=at.per_border(),
         within=at.noise * at.inner,
         prior=at.noise * at.lower @ at.lower.T,
         noise=at.noise,

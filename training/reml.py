@@ -25,28 +25,30 @@ AT_ONCE = 64
 class Profile:
     """Minus twice the restricted log likelihood, and the pieces that its derivatives and the solution share.
 
-    `lower` (q, q) is the relative factor L, `scale` (p,) multiplies border columns (tau where they are shrunken, else
-    1), `ridge` (p,) is 1 where they are shrunken. Without a `dispersion` s2 is profiled out.
+    `lower` (q, q) is the relative factor L; `ways` (p, w) makes w columns of the border's p, of which `scale` (w,) is
+    tau where they are shrunken and 1 elsewhere, `ridge` (w,) is 1 and 0. Without a `dispersion` s2 is profiled out.
     """
 
-    def __init__(self, sums: Sums, lower: Floats, scale: Floats, ridge: Floats, dispersion: float | None):
-        self.sums, self.lower, self.scale, self.profiled = sums, lower, scale, dispersion is None
+    def __init__(self, sums: Sums, lower: Floats, ways: Floats, scale: Floats, ridge: Floats, dispersion: float | None):
+        self.sums, self.lower, self.ways, self.scale = sums, lower, ways, scale
+        self.profiled = dispersion is None
         root = np.linalg.cholesky(np.eye(len(lower)) + lower.T @ sums.zz @ lower)
         half = np.linalg.solve(root, lower.T)
         self.inner = half.transpose(0, 2, 1) @ half  # K_t = L M_t^-1 L'
-        self.xvx = sums.xx.copy()
+        xvx = sums.xx.copy()
         for some in self._therapists():
             rows = _rows(half[some] @ sums.zx[some])
-            self.xvx -= rows.T @ rows
+            xvx -= rows.T @ rows
         settled = _times(self.inner, sums.zy)
-        self.xvy = sums.xy - settled.ravel() @ _rows(sums.zx)
+        self.xvx: Floats = ways.T @ xvx @ ways
+        self.xvy: Floats = (sums.xy - settled.ravel() @ _rows(sums.zx)) @ ways
         yvy = sums.yy - float(settled.ravel() @ sums.zy.ravel())
         factor = np.linalg.cholesky(scale[:, None] * self.xvx * scale + np.diag(ridge))
         root_inverse = scipy.linalg.solve_triangular(factor, np.diag(scale), lower=True)
-        self.border_inverse: Floats = root_inverse.T @ root_inverse
-        """(p, p): the covariance of b in units of s2."""
-        self.b: Floats = self.border_inverse @ self.xvy
-        residual = max(yvy - float(self.xvy @ self.b), 1e-12)
+        self.inverse: Floats = root_inverse.T @ root_inverse  # of the w columns made
+        self.made: Floats = self.inverse @ self.xvy
+        self.b: Floats = ways @ self.made
+        residual = max(yvy - float(self.xvy @ self.made), 1e-12)
         self.degrees = sums.rows - int((ridge == 0).sum())
         self.noise: float = residual / self.degrees if dispersion is None else dispersion
         log_blocks = 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum()
@@ -57,6 +59,11 @@ class Profile:
     def _therapists(self) -> Iterator[slice]:
         return (slice(start, start + AT_ONCE) for start in range(0, len(self.sums.zz), AT_ONCE))
 
+    def covariance(self) -> Floats:
+        """(p, p): the covariance of b in units of s2."""
+        found: Floats = self.ways @ self.inverse @ self.ways.T
+        return found
+
     def per_border(self) -> Floats:
         """By how much each therapist's effects fall per unit of each border coefficient, shape (t, q, p)."""
         fall: Floats = self.inner @ self.sums.zx
@@ -66,9 +73,9 @@ class Profile:
         """Each therapist's effects if all coefficients were 0, shape (t, q)."""
         return _times(self.inner, self.sums.zy)
 
-    def effects(self) -> Floats:
-        """Each therapist's effects, shape (t, q)."""
-        return _times(self.inner, self.sums.zy - self.sums.zx @ self.b)
+    def effects(self, b: Floats) -> Floats:
+        """Each therapist's effects given coefficients b (p,), shape (t, q)."""
+        return _times(self.inner, self.sums.zy - self.sums.zx @ b)
 
     def derivatives(self, basis: Sequence[Floats], groups: Sequence[Sequence[int]]) -> tuple[Floats, Floats]:
         """Gradient (m,) and Hessian (m, m) by variances: G = sum of v_k basis[k], then one of each group of columns."""
@@ -86,14 +93,14 @@ class _Therapists:
     """Pieces of the derivatives by therapists' variances; V_k = Z basis[k] Z'."""
 
     def __init__(self, at: Profile, basis: Sequence[Floats]):
-        self._at, count, size = at, len(basis), len(at.b)
+        self._at, self._covariance, count, size = at, at.covariance(), len(basis), len(at.b)
         self.spread = np.zeros((count, size, size))  # sum of X'V^-1 Z basis[k] Z'V^-1 X
         self.along = np.zeros((count, size))  # X'V^-1 V_k P y
         self.trace, self.pull = np.zeros(count), np.zeros(count)
         self._traces, self._pulls = np.zeros((count, count)), np.zeros((count, count))
         for some in at._therapists():
             self._add(some, basis)
-        self.trace -= np.tensordot(self.spread, at.border_inverse, 2)
+        self.trace -= np.tensordot(self.spread, self._covariance, 2)
 
     def _add(self, some: slice, basis: Sequence[Floats]) -> None:
         at, sums = self._at, self._at.sums
@@ -102,7 +109,7 @@ class _Therapists:
         zvz, zvx = zz - zzk @ zz, zx - zzk @ zx  # Z'V^-1 Z and Z'V^-1 X, therapist by therapist
         score = sums.zy[some] - zx @ at.b
         score = score - _times(zzk, score)  # Z'P y
-        taken = (_rows(zvx) @ at.border_inverse).reshape(zvx.shape) @ zvx.transpose(0, 2, 1)
+        taken = (_rows(zvx) @ self._covariance).reshape(zvx.shape) @ zvx.transpose(0, 2, 1)
         moved = [score @ part for part in basis]
         first = np.array([(zvz @ part).ravel() for part in basis])
         second = np.array([((zvz - 2 * taken) @ part).transpose(0, 2, 1).ravel() for part in basis])
@@ -119,10 +126,9 @@ class _Therapists:
 
     def second(self) -> Floats:
         """Second derivatives by two of these, s2 held."""
-        inverse = self._at.border_inverse
-        turned = inverse @ self.spread
+        turned = self._covariance @ self.spread
         traces = self._traces + np.einsum("kpr,lrp->kl", turned, turned, optimize=True)
-        pulls = self._pulls - self.along @ inverse @ self.along.T
+        pulls = self._pulls - self.along @ self._covariance @ self.along.T
         found: Floats = 2 * pulls / self._at.noise - traces
         return found
 
@@ -136,16 +142,17 @@ class _Therapists:
 
 
 class _Border:
-    """Pieces of the derivatives by the variances of groups of border columns; V_r = sum of the outer products."""
+    """Pieces of the derivatives by the variances of groups of the columns made; V_r = sum of their outer products."""
 
     def __init__(self, at: Profile, groups: Sequence[Sequence[int]]):
-        self._at, size = at, len(at.b)
+        self._at, size = at, len(at.made)
         self.member = np.zeros((size, len(groups)))
         for r, columns in enumerate(groups):
             self.member[list(columns), r] = 1.0
-        self.left: Floats = np.eye(size) - at.xvx @ at.border_inverse  # X'P = left X'V^-1
-        self._middle = self.left @ at.xvx  # X'P X
-        self.score: Floats = at.xvy - at.xvx @ at.b  # X'P y
+        rest = np.eye(size) - at.xvx @ at.inverse
+        self.left: Floats = rest @ at.ways.T  # made'P = left X'V^-1
+        self._middle = rest @ at.xvx  # made'P made
+        self.score: Floats = at.xvy - at.xvx @ at.made  # made'P y
         self.trace: Floats = np.diag(self._middle) @ self.member
         self.pull: Floats = self.score**2 @ self.member
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.border import Border
-from training.mixed import Solution, Structure, solve
+from training.mixed import Solution, Structure, means
 from training.sums import Sums
 
 Floats = npt.NDArray[np.float64]
@@ -85,9 +85,9 @@ def _crossed(rows: Rows, usual: Floats, border: Border, structure: Structure, th
     common, pairs = border.therapists_from, border.pairs_from
     for one, sums in own.items():
         out = fold == one
-        found = solve(total - sums, structure, theta)
-        x, z, b = rows.border[out], rows.effects[out], found.b
-        effects = found.effects()[rows.therapist[out]] * z
+        _, b, everyone = means(total - sums, structure, theta)
+        x = rows.border[out]
+        effects = everyone[rows.therapist[out]] * rows.effects[out]
         away = usual[out] @ b[pairs:]
         rest[out] = rows.response[out] - x[:, :common] @ b[:common] - away
         parts[out, 0] = x[:, common:pairs] @ b[common:pairs] + effects[:, : min(structure.joint, 1)].sum(axis=1)

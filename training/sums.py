@@ -1,7 +1,6 @@
 """Per-therapist sums: all that the mixed fit needs of the rows, and additive, so that parts of a dataset add up."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -56,16 +55,6 @@ class Sums:
             rows=len(y),
             log_weight=float(np.log(w).sum()),
         )
-
-    def leaning(self, leans: Sequence[Sequence[float]]) -> "Sums":
-        """The sums of the border [X, X @ lean, ...], from those of X; each lean has a share for every column."""
-        if not leans:
-            return self
-        more = np.array(leans, dtype=np.float64).T
-        across = self.xx @ more
-        xx = np.block([[self.xx, across], [across.T, more.T @ across]])
-        zx = np.concatenate([self.zx, self.zx @ more], axis=2)
-        return replace(self, zx=zx, xx=xx, xy=np.concatenate([self.xy, self.xy @ more]))
 
     def __sub__(self, other: "Sums") -> "Sums":
         """What is left without some of the rows."""

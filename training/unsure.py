@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from training.mixed import Solution, Structure, curvature, solve
+from training.mixed import Solution, Structure, curvature, profile
 from training.sums import Floats, Sums
 
 DRAWS = 12
@@ -22,15 +22,15 @@ def unsure(sums: Sums, structure: Structure, solution: Solution, seed: int) -> S
     if structure.parameters == 0:
         return solution
     draws = _draws(curvature(sums, structure, solution.theta), solution.theta, seed)
-    found = [solve(sums, structure, theta) for theta in draws]
+    found = [profile(sums, structure, theta) for theta in draws]
     b_shift = np.array([one.b - solution.b for one in found])
-    effects = solution.effects()
-    shift = np.array([one.at_zero - one.per_border @ solution.b - effects for one in found])
+    shift = np.array([one.effects(solution.b) for one in found]) - solution.effects()
     return replace(
         solution,
-        b_cov=np.mean([one.b_cov for one in found], axis=0) + b_shift.T @ b_shift / len(found),
-        within=np.mean([one.within for one in found], axis=0) + np.einsum("ktq,ktr->tqr", shift, shift) / len(found),
-        prior=np.mean([one.prior for one in found], axis=0),
+        b_cov=np.mean([one.noise * one.covariance() for one in found], axis=0) + b_shift.T @ b_shift / len(found),
+        within=np.mean([one.noise * one.inner for one in found], axis=0)
+        + np.einsum("ktq,ktr->tqr", shift, shift) / len(found),
+        prior=np.mean([one.noise * one.lower @ one.lower.T for one in found], axis=0),
     )
 
 

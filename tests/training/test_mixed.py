@@ -148,12 +148,15 @@ def test_how_many_therapists_are_worked_on_together_changes_nothing(monkeypatch:
     assert in_parts.effects() == pytest.approx(at_once.effects(), rel=1e-6)
 
 
-def test_leaning_sums_are_those_of_rows_with_the_leaning_columns():
-    rows, lean = simulate(1, weighted=True), np.array([0.0, 1.0, -1.0])
-    whole = Sums.of(np.column_stack([rows.x, rows.x @ lean]), rows.z, rows.y, rows.therapist, THERAPISTS, rows.weight)
-    found = Sums.of(rows.x, rows.z, rows.y, rows.therapist, THERAPISTS, rows.weight).leaning((tuple(lean),))
-    for name in ("zz", "zx", "zy", "xx", "xy"):
-        np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-10, atol=1e-10)
+def test_a_lean_is_a_column_of_its_own_that_says_how_others_move_together():
+    rows, sums, structure = leaning(3, Structure(1, 0, 4, ((2, 3),)))
+    x = np.column_stack([rows.x, np.random.default_rng([3, 1]).normal(size=len(rows.y))])
+    wide = Sums.of(np.column_stack([x, x @ structure.leans[0]]), rows.z[:, :1], rows.y, rows.therapist, 8, rows.weight)
+    beside = fit(wide, replace(structure, border=5, shrunken=((2, 3), (4,)), leans=()))
+    found = fit(sums, structure)
+    assert found.criterion == pytest.approx(beside.criterion, rel=1e-8)
+    assert found.b == pytest.approx(beside.b[:4] + np.array(structure.leans[0]) * beside.b[4], rel=1e-4, abs=1e-6)
+    assert found.effects() == pytest.approx(beside.effects(), rel=1e-4, abs=1e-6)
 
 
 @given(st.integers(0, 1000), st.integers(1, 359))

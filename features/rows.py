@@ -96,8 +96,10 @@ def _wishes(known: Knowledge, client_ids: pd.Series) -> pd.DataFrame:
     preferences = known.preferences(client_ids)
     if preferences.empty:
         return pd.DataFrame(index=pd.RangeIndex(len(client_ids)))
-    name = preferences["strength"] + "." + preferences["about"]
-    wide = preferences["value"].groupby([preferences["client_id"], name]).agg("|".join).unstack()
+    named = preferences.assign(name=preferences["strength"] + "." + preferences["about"])
+    several = named.duplicated(["client_id", "name"], keep=False)  # few, and the only ones to be joined
+    joined = named[several].groupby(["client_id", "name"])["value"].agg("|".join).reset_index()
+    wide = pd.concat([named[~several], joined]).pivot(index="client_id", columns="name", values="value")
     return wide.reindex(client_ids.to_numpy()).reset_index(drop=True)
 
 

@@ -207,7 +207,8 @@ def _started(snapshot: Snapshot, episodes: pd.DataFrame) -> npt.NDArray[np.bool_
     if begun.all():
         return begun
     measures = snapshot.measures()
-    later = measures.loc[measures["session"] > 0, "episode_id"].unique()
+    asked = measures["episode_id"].isin(episodes.loc[~begun, "episode_id"])  # few: the others need no look
+    later = measures.loc[asked & (measures["session"] > 0), "episode_id"].unique()
     answer: npt.NDArray[np.bool_] = begun | episodes["episode_id"].isin(later).to_numpy(dtype=bool)
     return answer
 

@@ -1,7 +1,7 @@
 """`therapist-fit experiment NAME`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -54,7 +54,7 @@ def ranking_quality(
     episodes: EPISODES = 10_000,
     therapists: THERAPISTS = 150,
     seeds: SEEDS = 20,
-    hidden: Annotated[bool, typer.Option(help="Also clinics whose severity is not in the data.")] = False,
+    arm: Annotated[list[str] | None, typer.Option(help="Only these arms; may be given more than once.")] = None,
     quick: QUICK = False,
     track: TRACK = True,
     as_json: JSON = False,
@@ -65,9 +65,12 @@ def ranking_quality(
     """
     import os
 
+    from data.synthetic.plan import Arm
     from experiments.ranking_quality import ARMS, picture, run, table
 
-    clinics, arms = QUICK_SEEDS if quick else seeds, (*ARMS, *(("hidden",) if hidden else ()))
+    clinics, arms = QUICK_SEEDS if quick else seeds, arm or list(ARMS)
+    if not set(arms) <= set(get_args(Arm)):
+        raise typer.BadParameter(f"must be among {', '.join(get_args(Arm))}", param_hint="--arm")
     with bar("clinics", clinics * len(arms)) as advance:
         result = run(episodes, therapists, clinics, arms, advance, os.cpu_count() or 1)
     size = "" if episodes == 10_000 else f"_{episodes}"
@@ -183,3 +186,18 @@ def allocation(
     with bar("clinics", clinics) as advance:
         result = run(episodes, therapists, clinics, "base", eligible, advance)
     finish(context, result, table, figure, as_json, track)
+
+
+@app.command("learner_speed")
+def learner_speed(context: typer.Context, quick: QUICK = False, track: TRACK = True, as_json: JSON = False) -> None:
+    """How does the time of learning grow, and what is it beside LightGBM and MixedLM? Synthetic rows and clinic.
+
+    Example: therapist-fit experiment learner_speed --quick
+    """
+    from experiments.learner_speed import QUICK as FEWER
+    from experiments.learner_speed import Sizes, picture, run, table
+
+    sizes = FEWER if quick else Sizes()
+    with bar("measurements", sizes.count) as advance:
+        result = run(sizes, advance)
+    finish(context, result, table, picture, as_json, track)

@@ -31,7 +31,7 @@ def run(
     episodes: int = 10_000,
     therapists: int = 150,
     seeds: int = 20,
-    arms: Sequence[Arm] = ARMS,
+    arms: Sequence[str] = ARMS,
     on_clinic: Callable[[], None] = lambda: None,
     jobs: int = 1,
 ) -> dict[str, Any]:

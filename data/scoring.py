@@ -229,9 +229,11 @@ def _prorated_sum(items: Floats) -> Floats:
 
 def _added(instrument: Instrument, rows: pd.DataFrame, missing: Missing) -> pd.DataFrame:
     key = ["episode_id", "session", "rater"]
-    scored = pd.MultiIndex.from_frame(rows.loc[rows["item"] == TOTAL, key])
     names = [str(i) for i in _every(instrument)]
     items = rows[rows["item"].isin(names)]
+    if items.empty:
+        return rows.iloc[:0]
+    scored = pd.MultiIndex.from_frame(rows.loc[rows["item"] == TOTAL, key])
     items = items[~pd.MultiIndex.from_frame(items[key]).isin(scored)]
     if items.empty:
         return rows.iloc[:0]

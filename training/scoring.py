@@ -56,9 +56,16 @@ class Scored:
         """Border columns that rank, shared by all heads."""
         return self.design.ranking_part(self.blocks)
 
+    @cached_property
+    def _people(self) -> tuple[Ints, npt.NDArray[np.object_]]:
+        """Which of the different therapists each row has, and those therapists; there are far more rows."""
+        codes, names = pd.factorize(self.therapist_id)
+        return codes.astype(np.int64), names
+
     def fit(self, head: Head, ids: Mapping[str, int]) -> Floats:
         """Posterior mean of the fit of each row's pair, on the link scale; `ids` are the head's known therapists."""
-        position = np.array([ids.get(name, -1) for name in self.therapist_id], dtype=np.int64)
+        codes, names = self._people
+        position = np.array([ids.get(name, -1) for name in names], dtype=np.int64)[codes]
         columns = self._ranking if head.info.parts.columns else self._ranking[:, :0]
         return head.mean(columns, self.effects[:, used_effects(self.design, head.info.parts)], position)
 

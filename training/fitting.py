@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from training import prognosis
-from training.binary import fit_binary, log_odds, own
+from training.binary import LOOSE, fit_binary, log_odds, own
 from training.border import Border, without_usual
 from training.config import FitConfig, Kind, TrainConfig
 from training.design import Design
-from training.mixed import Solution, fit
+from training.mixed import CLOSE, Solution, fit
 from training.prognosis import Prognosis
 from training.proving import search
 from training.remainder import Remainder
@@ -71,11 +71,12 @@ class Fitting:
         """Fits to the rows; a `given` prognosis is kept as it is."""
         nothing = np.zeros(len(self.y))
         first = found = given or self._prognosis(nothing)
-        border, rows, solution = self._fit(found, None)
-        for _ in range(self.config.prognosis.refits if found.trees and given is None else 0):
+        refits = self.config.prognosis.refits if found.trees and given is None else 0
+        border, rows, solution = self._fit(found, None, refits == 0)
+        for left in reversed(range(refits)):
             pairs = rows.border[:, border.therapists_from :] @ solution.b[border.therapists_from :]
             found = self._prognosis(pairs + own(rows, solution))
-            border, rows, solution = self._fit(found, solution)
+            border, rows, solution = self._fit(found, solution, left == 0)
         solution = unsure(rows.sums(), border.structure(self.design, self.parts, self.kind), solution, self.config.seed)
         unseen = self._unseen(border, rows, solution)
         share, gained, remainder = {"therapist": 1.0, "fit": 1.0}, dict[str, dict[str, float]](), Remainder()
@@ -109,26 +110,27 @@ class Fitting:
         standard: Floats = (self.usual - self.usual.mean(axis=0))[:, varies] / sd[varies]
         return standard
 
-    def _fit(self, found: Prognosis, start: Solution | None) -> tuple[Border, Rows, Solution]:
+    def _fit(self, found: Prognosis, start: Solution | None, last: bool) -> tuple[Border, Rows, Solution]:
+        """A fit before the last only says what to take off before trees are grown again: it need not be close."""
         ranking = self.ranking if self.parts.columns else self.ranking[:, :0]
         client = self.design.client_part(self.client, found.crossed)
         columns = np.column_stack([client, self.standard_landmarks, self._controls, ranking])
         landmarks, usual = self.standard_landmarks.shape[1], self._controls.shape[1]
         border = Border.of(self.design, self.expected, self.parts, landmarks, usual, bool(found.trees))
-        rows, solution = self._solve(columns, border, found, start)
+        rows, solution = self._solve(columns, border, found, start, last)
         return border, rows, solution
 
     def _solve(
-        self, columns: Floats, border: Border, found: Prognosis, start: Solution | None
+        self, columns: Floats, border: Border, found: Prognosis, start: Solution | None, last: bool
     ) -> tuple[Rows, Solution]:
         structure = border.structure(self.design, self.parts, self.kind)
         theta = None if start is None else start.theta
         if self.kind == "gaussian":
             rows = self._rows(columns, self.y, self.weight)
-            return rows, fit(rows.sums(), structure, theta)
+            return rows, fit(rows.sums(), structure, theta, CLOSE if last else LOOSE)
         labels = self._rows(columns, self.y, self.weight)
         linear = found.crossed if start is None else log_odds(labels, start)
-        return fit_binary(labels, structure, linear, theta, self.parts.binary_variances == "laplace")
+        return fit_binary(labels, structure, linear, theta, last and self.parts.binary_variances == "laplace")
 
     def _rows(self, columns: Floats, response: Floats, weight: Floats) -> Rows:
         return Rows(columns, self.effects, response, weight, self.therapist, self.therapists)

@@ -1,11 +1,17 @@
 """Trees over the ranking columns: kept where columns say something together, and nowhere else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from training.config import FitConfig
+from training.head import Head, HeadInfo
+from training.mixed import Structure, fit
 from training.proving import search
 from training.remainder import Remainder, grow
 from training.shares import Crossed
+from training.sums import Sums
 
 
 def left(size: float, seed: int = 0) -> tuple[Crossed, np.ndarray, np.ndarray]:
@@ -48,3 +54,21 @@ def test_the_ranking_columns_are_the_last_of_those_given():
     trees = grow(columns, crossed.rest, crossed.weight, 0)
     wider = np.column_stack([np.full((len(columns), 3), 99.0), columns])
     assert trees(wider).tolist() == trees(columns).tolist()
+
+
+def test_parts_of_a_fit_with_trees_still_sum_to_the_fit():
+    crossed, columns, _ = left(0.8)
+    trees = grow(columns, crossed.rest, crossed.weight, 0)
+    x = np.column_stack([np.ones(len(columns)), columns])
+    owner = np.arange(len(columns)) % 10
+    solution = fit(Sums.of(x, np.ones((len(x), 1)), crossed.rest, owner, 10), Structure(1, 0, 7))
+    info = HeadInfo("outcome", "outcome", "gaussian", "higher", 1.0, 1.0, len(x), 0, FitConfig())
+    head = Head(info, "", 0.0, np.zeros(0), np.zeros(0), np.zeros(0), solution, trees)
+    some, effects, place = columns[:5], np.ones(1), np.array([0, 3, -1, 7, 9])
+    mean = head.posterior(some, np.ones((5, 1)), place).mean
+    for which in range(5):
+        mine, average = head.terms(some, effects, place, which)
+        assert mine.sum() == pytest.approx(mean[which])
+        assert average.sum() == pytest.approx(mean.mean())
+    assert head.mean(some, np.ones((5, 1)), place) == pytest.approx(mean)
+    assert mean - trees(some) == pytest.approx(replace(head, remainder=Remainder()).mean(some, np.ones((5, 1)), place))

@@ -25,8 +25,9 @@ AT_ONCE = 64
 class Profile:
     """Minus twice the restricted log likelihood, and the pieces that its derivatives and the solution share.
 
-    `lower` (q, q) is the relative factor L; `ways` (p, w) makes w columns of the border's p, of which `scale` (w,) is
-    tau where they are shrunken and 1 elsewhere, `ridge` (w,) is 1 and 0. Without a `dispersion` s2 is profiled out.
+    `lower` (q, q) is the relative factor L; `ways` (p, w) makes w columns of the border's p: these themselves, then
+    others; `scale` (w,) is tau where they are shrunken and 1 elsewhere, `ridge` (w,) is 1 and 0. Without a `dispersion`
+    s2 is profiled out.
     """
 
     def __init__(self, sums: Sums, lower: Floats, ways: Floats, scale: Floats, ridge: Floats, dispersion: float | None):
@@ -40,7 +41,7 @@ class Profile:
             rows = _rows(half[some] @ sums.zx[some])
             xvx -= rows.T @ rows
         settled = _times(self.inner, sums.zy)
-        self.xvx: Floats = ways.T @ xvx @ ways
+        self.xvx: Floats = _made(xvx, ways)
         self.xvy: Floats = (sums.xy - settled.ravel() @ _rows(sums.zx)) @ ways
         yvy = sums.yy - float(settled.ravel() @ sums.zy.ravel())
         factor = np.linalg.cholesky(scale[:, None] * self.xvx * scale + np.diag(ridge))
@@ -61,7 +62,10 @@ class Profile:
 
     def covariance(self) -> Floats:
         """(p, p): the covariance of b in units of s2."""
-        found: Floats = self.ways @ self.inverse @ self.ways.T
+        size = len(self.ways)
+        more = self.ways[:, size:]
+        half = self.inverse[:size] + more @ self.inverse[size:]
+        found: Floats = half[:, :size] + half[:, size:] @ more.T
         return found
 
     def per_border(self) -> Floats:
@@ -161,6 +165,15 @@ class _Border:
         by_pair = 2 * self._middle * np.outer(self.score, self.score) / self._at.noise - self._middle**2
         found: Floats = self.member.T @ by_pair @ self.member
         return found
+
+
+def _made(matrix: Floats, ways: Floats) -> Floats:
+    """ways' matrix ways, where ways (p, w) begins with the identity."""
+    more = ways[:, len(ways) :]
+    if not more.shape[1]:
+        return matrix
+    across = matrix @ more
+    return np.block([[matrix, across], [across.T, more.T @ across]])
 
 
 def _spread(zvx: Floats, part: Floats) -> Floats:

@@ -174,11 +174,11 @@ def informative_dropout(
 
     Example: therapist-fit experiment informative_dropout --quick
     """
-    from experiments.informative_dropout import ARMS, picture, run, table
+    from experiments.informative_dropout import ARMS, QUICK_ARMS, picture, run, table
 
-    clinics = QUICK_SEEDS if quick else seeds
-    with bar("clinics", clinics * len(ARMS)) as advance:
-        result = run(episodes, therapists, clinics, ARMS, advance)
+    clinics, arms = (QUICK_SEEDS, QUICK_ARMS) if quick else (seeds, ARMS)
+    with bar("clinics", clinics * len(arms)) as advance:
+        result = run(episodes, therapists, clinics, arms, advance)
     finish(context, result, table, picture, as_json, track)
 
 

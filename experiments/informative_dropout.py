@@ -30,6 +30,7 @@ from training.targets import intake_sds, target
 Floats = npt.NDArray[np.float64]
 
 ARMS: tuple[Arm, ...] = ("informative-dropout", "base")
+QUICK_ARMS: tuple[Arm, ...] = ("informative-dropout",)
 Handling = Literal["last", "expected", "weighted"]
 HANDLINGS: tuple[Handling, ...] = ("last", "expected", "weighted")
 FIGURES = ("rank", "spread", "calibration", "off")

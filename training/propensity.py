@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.optimize import minimize
 from scipy.sparse import csr_array, hstack
 
@@ -174,10 +175,9 @@ def lift(past: Mapping[str, Any], now: Mapping[str, Any], column: str, even: flo
 
 def _codes(past: npt.ArrayLike, now: npt.ArrayLike) -> tuple[Ints, Ints]:
     """The words of both as numbers; -1 for what is unknown."""
-    first, both = len(np.asarray(past)), [*np.asarray(past, dtype=object), *np.asarray(now, dtype=object)]
-    place = {word: i for i, word in enumerate(sorted({word for word in both if isinstance(word, str)}))}
-    codes = np.array([place.get(word, -1) if isinstance(word, str) else -1 for word in both], dtype=np.int64)
-    return codes[:first], codes[first:]
+    both = np.concatenate([np.asarray(past, dtype=object), np.asarray(now, dtype=object)])
+    codes = pd.factorize(both, sort=True)[0].astype(np.int64)
+    return codes[: len(np.asarray(past))], codes[len(np.asarray(past)) :]
 
 
 def _variances(drivers: Drivers) -> Floats:

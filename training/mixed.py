@@ -10,6 +10,7 @@ nondegenerate penalized likelihood estimator for variance parameters", Psychomet
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -49,12 +50,12 @@ class Structure:
     near: float | None = None
     """Mode of a prior on the SDs of shrunken columns, density ~ tau exp(-tau / near): it keeps them off zero."""
 
-    @property
+    @cached_property
     def ways(self) -> Floats:
         """(border, border + leans): from coefficients of deviations and leans to those of the border's columns."""
         return np.column_stack([np.eye(self.border), *(np.array(lean) for lean in self.leans)])
 
-    @property
+    @cached_property
     def groups(self) -> tuple[tuple[int, ...], ...]:
         """Columns with a common prior variance, leans behind the border's own columns."""
         return (*self.shrunken, *((self.border + i,) for i in range(len(self.leans))))
@@ -85,6 +86,7 @@ class Structure:
             scale[list(columns)] = tau
         return scale
 
+    @cached_property
     def ridge(self) -> Floats:
         """1 for shrunken border columns, 0 for fixed ones."""
         ridge = np.zeros(self.border + len(self.leans))
@@ -101,6 +103,7 @@ class Structure:
             theta[-len(self.groups) :] = START * self.near
         return theta
 
+    @cached_property
     def basis(self) -> tuple[Floats, ...]:
         """Matrices (q, q) whose sum, each times its variance, is G: entries of the joint block, then the strengths."""
         found = []
@@ -112,6 +115,7 @@ class Structure:
             found.append(np.diag((np.arange(self.width) >= self.joint).astype(np.float64)))
         return tuple(found)
 
+    @cached_property
     def forms(self) -> Floats:
         """(m, m, m): variance k, in the order of `basis` and `groups`, is theta' forms[k] theta."""
         forms = np.zeros((self.parameters,) * 3)
@@ -234,14 +238,14 @@ class _Point:
 
 def profile(sums: Sums, structure: Structure, theta: Floats) -> Profile:
     """The criterion at these variances, with the pieces of its solution."""
-    ways, scale, ridge = structure.ways, structure.scale(theta), structure.ridge()
+    ways, scale, ridge = structure.ways, structure.scale(theta), structure.ridge
     return Profile(sums, structure.factor(theta), ways, scale, ridge, structure.dispersion)
 
 
 def _derivatives(at: Profile, structure: Structure, theta: Floats) -> tuple[Floats, Floats]:
     """Gradient and Hessian by theta, in which every variance is a quadratic form."""
-    gradient, hessian = at.derivatives(structure.basis(), structure.groups)
-    forms = structure.forms()
+    gradient, hessian = at.derivatives(structure.basis, structure.groups)
+    forms = structure.forms
     turn: Floats = 2 * forms @ theta
     bend: Floats = 2 * np.tensordot(gradient, forms, 1)
     return turn.T @ gradient, turn.T @ hessian @ turn + bend
@@ -266,7 +270,7 @@ def means(sums: Sums, structure: Structure, theta: Floats) -> tuple[float, Float
 
 def solve(sums: Sums, structure: Structure, theta: Floats) -> Solution:
     """All effects, given the variance parameters."""
-    at, ridge = profile(sums, structure, theta), structure.ridge()
+    at, ridge = profile(sums, structure, theta), structure.ridge
     prior = (structure.ways**2) @ np.where(ridge > 0, at.noise * at.scale**2, 0.0)
     return Solution(
         b=at.b,

@@ -18,8 +18,8 @@ import scipy.linalg
 
 from training.sums import Floats, Sums
 
-AT_ONCE = 64
-"""Therapists worked on together: temporary arrays stay small however many there are."""
+AT_ONCE = 120_000
+"""Cells of Z'X worked on together: temporary arrays stay small however many therapists there are."""
 
 
 class Profile:
@@ -58,7 +58,9 @@ class Profile:
         self.value = float(log_blocks + log_border + misfit - sums.log_weight)
 
     def _therapists(self) -> Iterator[slice]:
-        return (slice(start, start + AT_ONCE) for start in range(0, len(self.sums.zz), AT_ONCE))
+        count, q, p = self.sums.zx.shape
+        many = max(1, AT_ONCE // max(1, q * p))
+        return (slice(start, start + many) for start in range(0, count, many))
 
     def covariance(self) -> Floats:
         """(p, p): the covariance of b in units of s2."""
@@ -131,7 +133,7 @@ class _Therapists:
     def second(self) -> Floats:
         """Second derivatives by two of these, s2 held."""
         turned = self._covariance @ self.spread
-        traces = self._traces + np.einsum("kpr,lrp->kl", turned, turned, optimize=True)
+        traces = self._traces + _flat(turned) @ _flat(turned.transpose(0, 2, 1)).T
         pulls = self._pulls - self.along @ self._covariance @ self.along.T
         found: Floats = 2 * pulls / self._at.noise - traces
         return found
@@ -139,7 +141,7 @@ class _Therapists:
     def across(self, border: "_Border") -> Floats:
         """Second derivatives by one of these and one of the border's."""
         left = border.left @ self.spread
-        traces = np.einsum("kpr,pr->kp", left, border.left)
+        traces = (left * border.left).sum(axis=2)
         pulls = 2 * (self.along @ border.left.T) * border.score / self._at.noise
         found: Floats = (pulls - traces) @ border.member
         return found
@@ -189,6 +191,11 @@ def _spread(zvx: Floats, part: Floats) -> Floats:
 def _rows(blocks: Floats) -> Floats:
     """(t, q, p) as (t q, p)."""
     return blocks.reshape(blocks.shape[0] * blocks.shape[1], blocks.shape[2])
+
+
+def _flat(matrices: Floats) -> Floats:
+    """(k, p, r) as (k, p r)."""
+    return matrices.reshape(len(matrices), matrices.shape[1] * matrices.shape[2])
 
 
 def _times(blocks: Floats, vectors: Floats) -> Floats:

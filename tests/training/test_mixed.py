@@ -142,7 +142,7 @@ def test_a_fit_started_from_another_clinics_variances_arrives_at_the_same_place(
 def test_how_many_therapists_are_worked_on_together_changes_nothing(monkeypatch: pytest.MonkeyPatch):
     _, sums, structure = leaning(3, Structure(2, PROBLEMS, 4, ((1, 2), (3,))))
     at_once = fit(sums, structure)
-    monkeypatch.setattr(reml, "AT_ONCE", 3)
+    monkeypatch.setattr(reml, "AT_ONCE", 60)
     in_parts = fit(sums, structure)
     assert in_parts.criterion == pytest.approx(at_once.criterion, rel=1e-10)
     assert in_parts.effects() == pytest.approx(at_once.effects(), rel=1e-6)

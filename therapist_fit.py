@@ -65,3 +65,7 @@ def main() -> None:
         for line in str(error).splitlines():
             typer.echo(f"error: {line}", err=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -22,8 +22,9 @@ def certainty(contest: Contest, most: int) -> dict[str, float]:
     """Means over at most that many clients.
 
     `covered_80`, `covered_95`: intervals of pair differences that hold the true one. `predicted`, `came_true`: gain of
-    the recommended therapist over the eligible mean. `set_holds`, `set_size`: the 90 % set. `declared`: pairs declared
-    different; `declared_right`: of them, those that differ that way. `abstained`: without a meaningful difference.
+    the recommended therapist over the eligible mean. `set_holds`, `set_size`, `set_size_median`: the 90 % set.
+    `declared`: pairs declared different; `declared_right`: of them, those that differ that way. `abstained`: clients
+    without a meaningful difference.
     """
     true, sd = true_outcomes(contest), contest.learned.head.info.sd
     weighing = Weighing(("outcome",), np.ones(1), np.array([sd]), np.eye(1))
@@ -32,6 +33,7 @@ def certainty(contest: Contest, most: int) -> dict[str, float]:
     for client, columns, posterior in posteriors(contest, most):
         rows.append(_client(posterior, true[client, columns], weighing, sd, int(rng.integers(len(columns)))))
     found = {name: float(np.mean([row[name] for row in rows])) for name in rows[0] if not name.startswith("pairs")}
+    found["set_size_median"] = float(np.median([row["set_size"] for row in rows]))
     declared, right = (sum(row[name] for row in rows) for name in ("pairs_declared", "pairs_right"))
     return found | {"declared": declared / len(rows), "declared_right": right / declared if declared else np.nan}
 

@@ -30,7 +30,7 @@ NAMES = (
     "coverage",
     "binary_heads",
     "informative_dropout",
-    "speed",
+    "learner_speed",
 )
 """Sections in their order; those that have not been run are left out, by name."""
 HEAD = """# Results

@@ -217,7 +217,7 @@ def test_a_study_goes_on_after_sigkill_and_loses_no_trial(data: "Dataset", tmp_p
 
 
 def _complete(storage: Path) -> int:
-    """Complete trials so far, by a look that writes nothing: Optuna's own would make the tables while tune makes them."""
+    """Complete trials so far, by a look that writes nothing: Optuna's own would make tables while tune makes them."""
     try:
         with closing(sqlite3.connect(f"file:{storage}?mode=ro", uri=True)) as database:
             found = database.execute("SELECT count(*) FROM trials WHERE state = 'COMPLETE'").fetchone()

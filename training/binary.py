@@ -44,8 +44,8 @@ def fit_binary(
     rows, solution = labels, None
     for _ in range(ROUNDS_OF_WORK):
         rows = working(labels, linear)
-        solution = fit(rows.sums(), structure, theta if solution is None else solution.theta, LOOSE)
-        before, linear = linear, _log_odds(rows, solution.b, solution.effects())
+        solution = fit(rows.total, structure, theta if solution is None else solution.theta, LOOSE)
+        before, linear = linear, log_odds(rows, solution.b, solution.effects())
         if float(np.abs(linear - before).max()) < SETTLED:
             break
     assert solution is not None
@@ -59,26 +59,22 @@ def working(labels: Rows, linear: Floats) -> Rows:
     return replace(labels, response=linear + (labels.response - chance) / slope, weight=labels.weight * slope)
 
 
-def log_odds(rows: Rows, solution: Solution) -> Floats:
-    """What the solution expects of every row, (n,)."""
-    return _log_odds(rows, solution.b, solution.effects())
-
-
-def _log_odds(rows: Rows, b: Floats, effects: Floats) -> Floats:
-    linear: Floats = rows.border @ b + np.einsum("nq,nq->n", effects[rows.therapist], rows.effects)
+def log_odds(rows: Rows, b: Floats, effects: Floats) -> Floats:
+    """What a fit expects of every row, (n,): its coefficients (p,) and what therapists add, effects (t, q)."""
+    linear: Floats = rows.border @ b + own(rows, effects)
     return linear
 
 
-def own(rows: Rows, solution: Solution) -> Floats:
-    """What each row's therapist adds beyond columns, (n,)."""
-    added: Floats = np.einsum("nq,nq->n", solution.effects()[rows.therapist], rows.effects)
+def own(rows: Rows, effects: Floats) -> Floats:
+    """What each row's therapist adds beyond columns, (n,), with effects (t, q)."""
+    added: Floats = np.einsum("nq,nq->n", effects[rows.therapist], rows.effects)
     return added
 
 
 def laplace(labels: Rows, structure: Structure, theta: Floats, linear: Floats) -> tuple[float, Rows, Solution]:
     """Minus twice the log likelihood at these variances, effects integrated out at their mode, and that mode."""
     value, rows, _ = _mode(labels, structure, theta, linear, SETTLED)
-    return value, rows, solve(rows.sums(), structure, theta)
+    return value, rows, solve(rows.total, structure, theta)
 
 
 def _mode(
@@ -87,16 +83,15 @@ def _mode(
     """The value of `laplace`, the working responses at the mode, and the log odds there, (n,)."""
     for _ in range(ROUNDS_OF_WORK):
         rows = working(labels, linear)
-        sums = rows.sums()
-        criterion, b, effects = means(sums, structure, theta)
-        before, linear = linear, _log_odds(rows, b, effects)
+        criterion, b, effects = means(rows.total, structure, theta)
+        before, linear = linear, log_odds(rows, b, effects)
         if float(np.abs(linear - before).max()) < settled:
             break
     chance = sigmoid(linear)
     squares = float(rows.weight @ (rows.response - linear) ** 2)
     surprise = labels.response * np.log(chance) + (1 - labels.response) * np.log(1 - chance)
     deviance = -2 * float((labels.weight * surprise).sum())
-    return criterion + sums.log_weight - squares + deviance, rows, linear
+    return criterion + rows.total.log_weight - squares + deviance, rows, linear
 
 
 def _resized(labels: Rows, structure: Structure, linear: Floats, solution: Solution) -> tuple[Rows, Solution]:

@@ -77,7 +77,7 @@ def expected_at_the_end(value: Floats, courses: Courses, left: Bools, therapist:
         everyone = Rows(state, effects, further, np.ones(len(late)), therapist[courses.row], int(therapist.max()) + 1)
         solution = fit(everyone.sums(learned), structure, theta)
         theta = solution.theta
-        ends = courses.change + state @ solution.b + own(everyone, solution)
+        ends = courses.change + state @ solution.b + own(everyone, solution.effects())
         ends = np.clip(ends, stayed.min(), stayed.max())
         moved = float(np.abs(ends[asked] - found[courses.row[asked]]).max())
         found[courses.row[asked]] = ends[asked]
@@ -102,7 +102,8 @@ def weights_for_staying(courses: Courses, left: Bools, therapist: Ints) -> Float
     start = np.full(len(risk), float(np.log(label.mean() / (1 - label.mean()))))
     rows, solution = fit_binary(labels, _structure(1, state, 1.0), start, None, True)
     stays = np.zeros(len(left))
-    np.add.at(stays, courses.row[risk], np.log1p(-sigmoid(log_odds(rows, solution))))
+    leaving = sigmoid(log_odds(rows, solution.b, solution.effects()))
+    np.add.at(stays, courses.row[risk], np.log1p(-leaving))
     weight = np.minimum(np.exp(-stays) * float(np.exp(stays[~left]).mean()), MOST_WEIGHT)
     return np.asarray(weight / weight[~left].mean())
 

@@ -1,7 +1,7 @@
 """Fitting one head: the prognosis, the mixed fit beside it, and how much of the fit stands up to clients not seen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,7 @@ from training.binary import LOOSE, fit_binary, log_odds, own
 from training.border import Border, without_usual
 from training.config import FitConfig, Kind, TrainConfig
 from training.design import Design
-from training.mixed import CLOSE, Solution, fit
+from training.mixed import CLOSE, Solution, Structure, fit
 from training.prognosis import Prognosis
 from training.proving import search
 from training.remainder import Remainder
@@ -43,6 +43,22 @@ class Fitted:
 
 
 @dataclass(frozen=True)
+class _Mixed:
+    """A mixed fit, and the rows it stands on."""
+
+    border: Border
+    structure: Structure
+    rows: Rows
+    solution: Solution
+
+    def pair_fit(self) -> Floats:
+        """What columns that rank and the row's therapist add, (n,)."""
+        ranking = np.s_[self.border.therapists_from :]
+        said: Floats = self.rows.border[:, ranking] @ self.solution.b[ranking]
+        return said + own(self.rows, self.solution.effects())
+
+
+@dataclass(frozen=True)
 class Fitting:
     """One head's rows (n of them, each with a target) and how to fit them."""
 
@@ -69,19 +85,18 @@ class Fitting:
 
     def learn(self, given: Prognosis | None) -> Fitted:
         """Fits to the rows; a `given` prognosis is kept as it is."""
-        nothing = np.zeros(len(self.y))
-        first = found = given or self._prognosis(nothing)
+        first = found = given or self._prognosis(np.zeros(len(self.y)))
         refits = self.config.prognosis.refits if found.trees and given is None else 0
-        border, rows, solution = self._fit(found, None, refits == 0)
+        mixed = self._fit(found, None, refits == 0)
         for left in reversed(range(refits)):
-            pairs = rows.border[:, border.therapists_from :] @ solution.b[border.therapists_from :]
-            found = self._prognosis(pairs + own(rows, solution))
-            border, rows, solution = self._fit(found, solution, left == 0)
-        solution = unsure(rows.sums(), border.structure(self.design, self.parts, self.kind), solution, self.config.seed)
+            found = self._prognosis(mixed.pair_fit())
+            mixed = self._fit(found, mixed.solution, left == 0)
+        border, rows = mixed.border, mixed.rows
+        solution = unsure(rows.total, mixed.structure, mixed.solution, self.config.seed)
         unseen = self._unseen(border, rows, solution)
         share, gained, remainder = {"therapist": 1.0, "fit": 1.0}, dict[str, dict[str, float]](), Remainder()
         if self.parts.weighed and (self.parts.therapist or self.parts.columns):
-            share, gained, remainder = self._stood_up(border, rows, solution)
+            share, gained, remainder = self._stood_up(replace(mixed, solution=solution))
             solution = weighed(solution, border, share)
         settled = without_usual(solution, border, rows.border)
         kept = np.delete(rows.border, np.s_[border.client : border.therapists_from], axis=1)
@@ -110,42 +125,34 @@ class Fitting:
         standard: Floats = (self.usual - self.usual.mean(axis=0))[:, varies] / sd[varies]
         return standard
 
-    def _fit(self, found: Prognosis, start: Solution | None, last: bool) -> tuple[Border, Rows, Solution]:
+    def _fit(self, found: Prognosis, start: Solution | None, last: bool) -> _Mixed:
         """A fit before the last only says what to take off before trees are grown again: it need not be close."""
         ranking = self.ranking if self.parts.columns else self.ranking[:, :0]
         client = self.design.client_part(self.client, found.crossed)
         columns = np.column_stack([client, self.standard_landmarks, self._controls, ranking])
         landmarks, usual = self.standard_landmarks.shape[1], self._controls.shape[1]
         border = Border.of(self.design, self.expected, self.parts, landmarks, usual, bool(found.trees))
-        rows, solution = self._solve(columns, border, found, start, last)
-        return border, rows, solution
+        structure = border.structure(self.design, self.parts, self.kind)
+        rows = Rows(columns, self.effects, self.y, self.weight, self.therapist, self.therapists)
+        return _Mixed(border, structure, *self._solve(rows, structure, found, start, last))
 
     def _solve(
-        self, columns: Floats, border: Border, found: Prognosis, start: Solution | None, last: bool
+        self, rows: Rows, structure: Structure, found: Prognosis, start: Solution | None, last: bool
     ) -> tuple[Rows, Solution]:
-        structure = border.structure(self.design, self.parts, self.kind)
         theta = None if start is None else start.theta
         if self.kind == "gaussian":
-            rows = self._rows(columns, self.y, self.weight)
-            return rows, fit(rows.sums(), structure, theta, CLOSE if last else LOOSE)
-        labels = self._rows(columns, self.y, self.weight)
-        linear = found.crossed if start is None else log_odds(labels, start)
-        return fit_binary(labels, structure, linear, theta, last and self.parts.binary_variances == "laplace")
+            return rows, fit(rows.total, structure, theta, CLOSE if last else LOOSE)
+        linear = found.crossed if start is None else log_odds(rows, start.b, start.effects())
+        return fit_binary(rows, structure, linear, theta, last and self.parts.binary_variances == "laplace")
 
-    def _rows(self, columns: Floats, response: Floats, weight: Floats) -> Rows:
-        return Rows(columns, self.effects, response, weight, self.therapist, self.therapists)
-
-    def _stood_up(
-        self, border: Border, rows: Rows, solution: Solution
-    ) -> tuple[dict[str, float], dict[str, dict[str, float]], Remainder]:
+    def _stood_up(self, mixed: _Mixed) -> tuple[dict[str, float], dict[str, dict[str, float]], Remainder]:
         """How much of the fit counts, the R-loss gain of each part, and trees where they prove themselves."""
-        structure = border.structure(self.design, self.parts, self.kind)
         usual = self.usual if self.parts.columns else self.usual[:, :0]
-        crossed = cross(rows, usual, border, structure, solution.theta, self.folds)
+        noise = mixed.solution.noise
+        crossed = cross(mixed.rows, usual, mixed.border, mixed.structure, mixed.solution.theta, self.folds)
         gained, remainder = gains(crossed), Remainder()
         if self.parts.remainder and self.parts.columns:
-            ranking = rows.border[:, border.therapists_from :]
-            remainder, gained["remainder"] = search(
-                crossed[0], ranking, self.folds[0], solution.noise, self.config.seed
-            )
-        return shares(crossed, solution.noise), gained, remainder
+            ranking = mixed.rows.border[:, mixed.border.therapists_from :]
+            remainder, found = search(crossed[0], ranking, self.folds[0], noise, self.config.seed)
+            gained |= found
+        return shares(crossed, noise), gained, remainder

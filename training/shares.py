@@ -13,6 +13,8 @@ standard error instead was tried: for the same claim where nothing is planted it
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -41,10 +43,15 @@ class Rows:
     therapist: Ints
     therapists: int
 
-    def sums(self, some: npt.NDArray[np.bool_] | slice = slice(None)) -> Sums:
+    def sums(self, some: npt.NDArray[np.bool_] | slice) -> Sums:
         """Sums of some of the rows."""
         parts = (self.border[some], self.effects[some], self.response[some], self.therapist[some])
         return Sums.of(*parts, self.therapists, self.weight[some])
+
+    @cached_property
+    def total(self) -> Sums:
+        """Sums of all rows."""
+        return self.sums(slice(None))
 
 
 @dataclass(frozen=True)
@@ -59,13 +66,21 @@ class Crossed:
     def gain(self, columns: Sequence[int], given: Sequence[int] = ()) -> Floats:
         """By how much each row's weighted squared error falls when the parts are taken off beside those `given`."""
         rest = self.rest - self.parts[:, list(given)].sum(axis=1)
-        part = self.parts[:, list(columns)].sum(axis=1)
+        return self.fall(rest, self.parts[:, list(columns)].sum(axis=1))
+
+    def fall(self, rest: Floats, part: Floats) -> Floats:
+        """By how much each row's weighted squared error falls when a part (n,) is taken off what is left, `rest`."""
         fallen: Floats = self.weight * (2 * rest * part - part**2)
         return fallen
 
+    @cached_property
+    def whole(self) -> float:
+        """The weighted squares that the nuisance leaves, of which a gain is told as a share."""
+        return float(self.weight @ self.rest**2)
+
     def error(self, gain: Floats) -> float:
         """Standard error of a summed gain, from whole therapists."""
-        return float(np.sqrt((np.bincount(self.therapist, gain) ** 2).sum()))
+        return float(np.sqrt((np.bincount(self.therapist, gain - gain.mean()) ** 2).sum()))
 
 
 def cross(
@@ -80,7 +95,7 @@ def cross(
 
 def _crossed(rows: Rows, usual: Floats, border: Border, structure: Structure, theta: Floats, fold: Ints) -> Crossed:
     own = {one: rows.sums(fold == one) for one in np.unique(fold)}
-    total = _total(list(own.values()))
+    total = reduce(add, own.values())
     rest, parts = np.empty(len(fold)), np.zeros((len(fold), len(PARTS)))
     common, pairs = border.therapists_from, border.pairs_from
     for one, sums in own.items():
@@ -95,13 +110,6 @@ def _crossed(rows: Rows, usual: Floats, border: Border, structure: Structure, th
         parts[out, 2] = effects[:, 1 : structure.joint].sum(axis=1)
         parts[out, 3] = effects[:, structure.joint :].sum(axis=1)
     return Crossed(rest, parts, rows.weight, rows.therapist)
-
-
-def _total(parts: Sequence[Sums]) -> Sums:
-    total = parts[0]
-    for one in parts[1:]:
-        total = total + one
-    return total
 
 
 def shares(crossed: Sequence[Crossed], noise: float) -> dict[str, float]:
@@ -129,11 +137,16 @@ def gains(crossed: Sequence[Crossed]) -> dict[str, dict[str, float]]:
     found = {}
     for name, columns in within.items():
         given = [i for i in range(len(PARTS)) if i not in columns]
-        fallen = [(one.gain(columns, given), float(one.weight @ one.rest**2), one) for one in crossed]
-        value = float(np.mean([gain.sum() / whole for gain, whole, _ in fallen]))
-        error = float(np.mean([one.error(gain - gain.mean()) / whole for gain, whole, one in fallen]))
-        found[name] = {"value": value, "low": value - Z95 * error, "high": value + Z95 * error}
+        fallen = [(one.gain(columns, given), one) for one in crossed]
+        value = float(np.mean([gain.sum() / one.whole for gain, one in fallen]))
+        error = float(np.mean([one.error(gain) / one.whole for gain, one in fallen]))
+        found[name] = interval(value, Z95 * error)
     return found
+
+
+def interval(value: float, reach: float) -> dict[str, float]:
+    """A figure, and how far its interval reaches to both sides."""
+    return {"value": value, "low": value - reach, "high": value + reach}
 
 
 def weighed(solution: Solution, border: Border, share: Mapping[str, float]) -> Solution:

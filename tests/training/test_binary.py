@@ -87,9 +87,9 @@ def test_the_likelihood_is_the_same_from_wherever_its_mode_is_looked_for():
 def test_working_responses_leave_the_solution_where_it_is_once_it_is_found():
     rows = labels(0.5, 30, 40, 0.5)
     found, solution = fit_binary(rows, ONE, np.zeros(len(rows.response)), None, True)
-    at = log_odds(found, solution)
+    at = log_odds(found, solution.b, solution.effects())
     again = laplace(rows, ONE, solution.theta, at)[2]
-    assert log_odds(rows, again) == pytest.approx(at, abs=1e-3)
+    assert log_odds(rows, again.b, again.effects()) == pytest.approx(at, abs=1e-3)
     assert (working(rows, at).weight <= 0.25 + 1e-12).all()
 
 
@@ -97,7 +97,9 @@ def test_without_therapist_effects_the_chance_is_the_share_seen():
     rows = labels(0.0, 20, 20, -1.0)
     none = replace(rows, effects=rows.effects[:, :0])
     found, solution = fit_binary(none, replace(ONE, joint=0), np.zeros(len(rows.response)), None, True)
-    assert expit(log_odds(found, solution)) == pytest.approx(np.full(400, rows.response.mean()), abs=1e-6)
+    assert expit(log_odds(found, solution.b, solution.effects())) == pytest.approx(
+        np.full(400, rows.response.mean()), abs=1e-6
+    )
 
 
 def test_therapists_who_do_not_differ_are_found_to_be_alike():

@@ -26,9 +26,9 @@ def left(size: float, seed: int = 0) -> tuple[Crossed, np.ndarray, np.ndarray]:
 
 def test_a_corner_that_no_column_has_is_found_and_kept():
     crossed, columns, fold = left(0.8)
-    kept, gain = search(crossed, columns, fold, 1.0, 0)
+    kept, gains = search(crossed, columns, fold, 1.0, 0)
     assert kept.text
-    assert gain["low"] > 0
+    assert gains["remainder"]["low"] > 0
     inside = np.array([[1.0, 0, 0, 1.0, 0, 0]])
     assert kept(inside)[0] - kept(-inside)[0] > 0.3
 
@@ -36,9 +36,9 @@ def test_a_corner_that_no_column_has_is_found_and_kept():
 @pytest.mark.parametrize("seed", range(5))
 def test_trees_that_would_foretell_noise_are_not_kept(seed: int):
     crossed, columns, fold = left(0.0, seed)
-    kept, gain = search(crossed, columns, fold, 1.0, 0)
+    kept, gains = search(crossed, columns, fold, 1.0, 0)
     assert kept.text == ""
-    assert gain["low"] < 0
+    assert gains["remainder"]["low"] < 0
     assert kept(columns).tolist() == [0.0] * len(columns)
 
 

@@ -35,7 +35,7 @@ def rows(therapist: float, match: float, seed: int = 0) -> tuple[Rows, np.ndarra
 def found(therapist: float, match: float, seed: int = 0) -> tuple[Solution, list[Crossed], Rows]:
     whole, usual, fold = rows(therapist, match, seed)
     structure = _structure()
-    solution = fit(whole.sums(), structure)
+    solution = fit(whole.total, structure)
     return solution, cross(whole, usual, BORDER, structure, solution.theta, [fold, (fold * 7 + 3) % 5]), whole
 
 
@@ -75,7 +75,7 @@ def test_a_gain_is_the_fall_of_the_squared_error_of_rows_not_seen():
 
 def test_rows_are_foretold_by_fits_that_have_not_seen_them():
     whole, usual, fold = rows(0.3, 0.2)
-    theta = fit(whole.sums(), _structure()).theta
+    theta = fit(whole.total, _structure()).theta
     out = fold == 2
     changed = replace(whole, response=np.where(out, 100.0, whole.response))
     before, after = (cross(one, usual, BORDER, _structure(), theta, [fold])[0] for one in (whole, changed))
@@ -109,12 +109,12 @@ def test_a_share_of_nothing_leaves_nothing_and_a_share_of_one_everything():
 
 def test_variances_that_are_unsure_widen_what_rests_on_them_and_move_no_mean():
     solution, _, whole = found(0.1, 0.05)
-    wider = unsure(whole.sums(), _structure(), solution, seed=0)
+    wider = unsure(whole.total, _structure(), solution, seed=0)
     assert (wider.b == solution.b).all()
     assert (wider.effects() == solution.effects()).all()
     assert np.trace(wider.within.sum(axis=0)) > np.trace(solution.within.sum(axis=0))
     assert (np.linalg.eigvalsh(wider.within) > -1e-12).all()
-    again = unsure(whole.sums(), _structure(), solution, seed=0)
+    again = unsure(whole.total, _structure(), solution, seed=0)
     assert (again.within == wider.within).all()
 
 

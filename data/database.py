@@ -1,8 +1,4 @@
-"""Every SQL table of the program, and the engine that reaches them: SQLite embedded in `var/`, PostgreSQL by URL.
-
-Each row belongs to a `tenant`. What was true stays on record: the directory is written as versions under one counter,
-the journal keeps the bytes that were answered, and decisions are only ever appended.
-"""
+"""The engine that reaches the database: SQLite embedded in `var/`, PostgreSQL by URL; transactions and migrations."""
 
 import datetime as dt
 import os
@@ -26,104 +22,11 @@ from data.errors import ConfigError, NotReadyError, Problem
 
 URL_VARIABLE = "THERAPIST_FIT_DATABASE_URL"
 DEFAULT_URL = "sqlite:///var/therapist-fit.db"
-TENANT = "default"
-"""The tenant of rows written before keys name one."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 5
 _CONNECT_SECONDS = 10
 _LOCK = 7_423_518_846
-
-
-class Moment(sa.types.TypeDecorator[dt.datetime]):
-    """A time with its offset, kept as UTC; SQLite, which has no such type, holds the UTC wall clock."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
-        """UTC on the way in. Raises ValueError for a time without an offset."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"{value} has no offset -> give the time with its offset")
-        utc = value.astimezone(dt.UTC)
-        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
-
-    def process_result_value(self, value: dt.datetime | None, _dialect: sa.Dialect) -> dt.datetime | None:
-        """UTC on the way out, whatever the database keeps."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
-
-
-METADATA = sa.MetaData()
-
-
-def _table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
-    return sa.Table(name, METADATA, sa.Column("tenant", sa.String(64), primary_key=True), *columns)
-
-
-DIRECTORY_VERSIONS = _table(
-    "directory_versions",
-    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("made_at", Moment, nullable=False),
-    sa.Column("source", sa.String(200), nullable=False),
-    sa.Column("meta", sa.JSON, nullable=False),
-)
-"""One row a change of the directory; `meta` says which rules the directory can answer and how old it is."""
-
-DIRECTORY_ENTRIES = _table(
-    "directory_entries",
-    sa.Column("kind", sa.String(16), primary_key=True),
-    sa.Column("therapist_id", sa.String(64), primary_key=True),
-    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("payload", sa.JSON, nullable=True),
-)
-"""What one therapist's profile, licences, slots or caseload became at a version; empty: no longer listed."""
-
-RECOMMENDATIONS = _table(
-    "recommendations",
-    sa.Column("recommendation_id", sa.String(36), primary_key=True),
-    sa.Column("made_at", Moment, nullable=False),
-    sa.Column("key_id", sa.String(64), nullable=True),
-    sa.Column("client_id", sa.String(64), nullable=True, index=True),
-    sa.Column("request", sa.JSON, nullable=False),
-    sa.Column("bundle_id", sa.String(64), nullable=False),
-    sa.Column("directory_version", sa.Integer, nullable=False),
-    sa.Column("directory_source", sa.String(200), nullable=False),
-    sa.Column("seed", sa.BigInteger, nullable=True),
-    sa.Column("prices", sa.JSON, nullable=False),
-    sa.Column("answer", sa.LargeBinary, nullable=False),
-)
-"""The journal: what was asked, with what it was answered, and the bytes of the answer."""
-
-SAFETY_TASKS = _table(
-    "safety_tasks",
-    sa.Column("task_id", sa.String(36), primary_key=True),
-    sa.Column("recommendation_id", sa.String(36), nullable=False, index=True),
-    sa.Column("status", sa.String(16), nullable=False),
-    sa.Column("raised_by", sa.JSON, nullable=False),
-    sa.Column("opened_at", Moment, nullable=False),
-    sa.Column("due_at", Moment, nullable=False),
-    sa.Column("closed_at", Moment, nullable=True),
-    sa.Column("closed_by", sa.String(64), nullable=True),
-    sa.Column("reason", sa.Text, nullable=True),
-)
-"""A person's answer that a clinician must look at; `status` is `flagged` (ranking shown) or `held` (not shown)."""
-
-DECISIONS = _table(
-    "decisions",
-    sa.Column("decision_id", sa.String(36), primary_key=True),
-    sa.Column("action", sa.String(16), nullable=False),
-    sa.Column("bundle_id", sa.String(64), nullable=False),
-    sa.Column("policy_hash", sa.String(64), nullable=False),
-    sa.Column("who", sa.String(200), nullable=False),
-    sa.Column("made_at", Moment, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("evidence_hash", sa.String(64), nullable=False),
-)
-"""Who signed, approved, rejected, promoted or rolled back what, when and why. Rows are never changed."""
 
 
 def new_id(moment: dt.datetime) -> str:

@@ -6,7 +6,8 @@ from typing import Literal, get_args
 
 import sqlalchemy as sa
 
-from data.database import DECISIONS, TENANT, new_id, writing
+from data.database import new_id, writing
+from data.sql import DECISIONS, TENANT
 
 Action = Literal["sign", "approve", "reject", "promote", "rollback"]
 ACTIONS: tuple[Action, ...] = get_args(Action)

@@ -9,9 +9,10 @@ import pandas as pd
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
-from data.database import DIRECTORY_ENTRIES, DIRECTORY_VERSIONS, TENANT, take_turns, writing
+from data.database import take_turns, writing
 from data.dataset import Dataset
 from data.manifest import Rule
+from data.sql import DIRECTORY_ENTRIES, DIRECTORY_VERSIONS, TENANT
 from data.tables import Kind
 
 KINDS = ("profile", "licences", "slots", "caseload")

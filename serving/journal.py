@@ -7,8 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from data.database import RECOMMENDATIONS, SAFETY_TASKS, TENANT, writing
+from data.database import writing
 from data.errors import JournalError
+from data.sql import RECOMMENDATIONS, SAFETY_TASKS, TENANT
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from data.database import TENANT, connect, new_id, require_schema
+from data.database import connect, new_id, require_schema
 from data.dataset import read
 from data.errors import BundleError, NotReadyError, RequestError
 from data.loading import DirectoryData, from_dataset, latest_version, read_directory
+from data.sql import TENANT
 from serving import journal
 from serving.directory import Directory
 from serving.matcher import Matcher, problems_of, question

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from data.database import DECISIONS, METADATA, connect, database_url, migrate, new_id, open_database, require_schema
+from data.database import connect, database_url, migrate, new_id, open_database, require_schema
 from data.decisions import Decision, append_decision, history
 from data.errors import ConfigError, NotReadyError
+from data.sql import DECISIONS, METADATA
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 
@@ -27,8 +28,8 @@ def a_decision(**changes: object) -> Decision:
     return Decision(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def test_migrations_make_exactly_the_tables_that_the_code_uses(url: str) -> None:
-    engine = open_database(url)
+def test_migrations_make_exactly_the_tables_that_the_code_uses(database: str) -> None:
+    engine = open_database(database)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
     engine.dispose()
@@ -78,7 +79,7 @@ def test_two_programs_that_migrate_at_once_take_turns(url: str) -> None:
 
 def test_a_database_without_the_schema_is_refused(url: str) -> None:
     engine = connect(url)
-    with pytest.raises(NotReadyError, match="this program needs 0001"):
+    with pytest.raises(NotReadyError, match="this program needs 0002"):
         require_schema(engine)
     engine.dispose()
 
@@ -91,8 +92,8 @@ def test_sqlite_writes_ahead_and_waits_for_the_disk(url: str) -> None:
     engine.dispose()
 
 
-def test_decisions_come_back_as_they_were_made_oldest_first(url: str) -> None:
-    engine = open_database(url)
+def test_decisions_come_back_as_they_were_made_oldest_first(database: str) -> None:
+    engine = open_database(database)
     later = a_decision(action="rollback", made_at=NOON + dt.timedelta(days=1))
     append_decision(engine, later)
     append_decision(engine, a_decision())
@@ -102,10 +103,10 @@ def test_decisions_come_back_as_they_were_made_oldest_first(url: str) -> None:
 
 
 @pytest.mark.parametrize("change", [sa.update(DECISIONS).values(who="someone else"), sa.delete(DECISIONS)])
-def test_a_decision_can_neither_be_changed_nor_removed(url: str, change: sa.UpdateBase) -> None:
-    engine = open_database(url)
+def test_a_decision_can_neither_be_changed_nor_removed(database: str, change: sa.UpdateBase) -> None:
+    engine = open_database(database)
     append_decision(engine, a_decision())
-    with pytest.raises(sa.exc.IntegrityError, match="append-only"), engine.begin() as connection:
+    with pytest.raises(sa.exc.DBAPIError, match="append-only"), engine.begin() as connection:
         connection.execute(change)
     assert history(engine) == [a_decision()]
     engine.dispose()
@@ -117,8 +118,8 @@ def test_a_decision_names_a_person_a_reason_and_a_bundle(field: str) -> None:
         a_decision(**{field: " "})
 
 
-def test_times_come_back_in_utc_and_a_time_without_offset_is_refused(url: str) -> None:
-    engine = open_database(url)
+def test_times_come_back_in_utc_and_a_time_without_offset_is_refused(database: str) -> None:
+    engine = open_database(database)
     in_kolkata = NOON.astimezone(dt.timezone(dt.timedelta(hours=5, minutes=30)))
     append_decision(engine, a_decision(made_at=in_kolkata))
     assert history(engine)[0].made_at.isoformat() == "2026-03-01T12:00:00+00:00"

@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from data.commands import app
-from data.database import DIRECTORY_ENTRIES, open_database
+from data.database import open_database
 from data.dataset import Dataset, read
 from data.loading import DirectoryData, from_dataset, latest_version, load, read_directory
+from data.sql import DIRECTORY_ENTRIES
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 TABLES = {

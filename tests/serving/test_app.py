@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from data.database import RECOMMENDATIONS, SAFETY_TASKS, connect
+from data.database import connect
+from data.sql import RECOMMENDATIONS, SAFETY_TASKS
 from data.dataset import Dataset, read
 from data.errors import BundleError, NotReadyError
 from data.loading import from_dataset, load

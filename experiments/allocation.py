@@ -1,6 +1,7 @@
 """What does it bring to decide for everyone at once, or with prices, when caseloads are full? Synthetic clinics."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from rich.table import Table
 from data.synthetic.clinic import simulate
 from data.synthetic.plan import Arm, Plan
 from experiments.allocation_stream import Stream, extra_wait, lowest_group, mix, policies, stream_of, taken
+from experiments.clinics import each, over_seeds, plans
 from experiments.clinics import figure as in_words
-from experiments.clinics import over_seeds
 from experiments.contest import prepare
 from experiments.drawing import points
 from training.assignment import allocate
@@ -40,10 +41,8 @@ def run(
     on_clinic: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Each rule's predicted and true gain, clients who come one by one and a waiting list; means over clinics."""
-    rows = []
-    for seed in range(seeds):
-        rows.append(measure(Plan(arm=arm, episodes=episodes, therapists=therapists, seed=seed), eligible))
-        on_clinic()
+    made = plans(seeds, arm=arm, episodes=episodes, therapists=therapists)
+    rows = each(made, partial(measure, eligible=eligible), on_clinic)
     streams = {_name(count): pd.DataFrame([row[_name(count)] for row in rows]) for count in eligible}
     whole = pd.DataFrame([row["list"] for row in rows])
     return {

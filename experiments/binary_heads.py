@@ -23,7 +23,7 @@ from data.synthetic.clinic import simulate
 from data.synthetic.plan import Arm, Plan
 from data.synthetic.records import CENSORED
 from data.synthetic.truth import Truth
-from experiments.clinics import figure, over_seeds
+from experiments.clinics import each, figure, over_seeds, plans
 from experiments.drawing import points
 from features.policy import Policy
 from training.choosing import choose
@@ -56,14 +56,10 @@ def run(
     therapists: int = 150,
     seeds: int = 20,
     arm: Arm = "base",
-    on_clinic: Callable[[], None] | None = None,
+    on_clinic: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """For each head the true and the estimated variance, means over seeds, and the ratio of the two, by method."""
-    rows = []
-    for seed in range(seeds):
-        rows.append(measure(Plan(arm=arm, episodes=episodes, therapists=therapists, seed=seed)))
-        if on_clinic is not None:
-            on_clinic()
+    rows = each(plans(seeds, arm=arm, episodes=episodes, therapists=therapists), measure, on_clinic)
     size = {"episodes": episodes, "therapists": therapists, "seeds": seeds, "arm": arm}
     return {"synthetic": True, **size, "heads": summary(pd.DataFrame(rows))}
 

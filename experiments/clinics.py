@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +20,31 @@ from training.learn import Learned, learn_head
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Found = TypeVar("Found")
 
 REGIMES = {"full": full, "free": free}
 BOOTSTRAPS = 2000
 LEAST_CEILING = 0.01
 """Outcome SD: below this a share of the ceiling's gain is a share of nothing."""
+
+
+def each(
+    plans: Iterable[Plan], measure: Callable[[Plan], Found], on_clinic: Callable[[], None], jobs: int = 1
+) -> list[Found]:
+    """What is measured of every plan, in their order; `on_clinic` is called after each.
+
+    With several `jobs` in processes of their own; `measure` is then a function of a module, or part of one.
+    """
+    if jobs == 1:
+        return list(_told(map(measure, plans), on_clinic))
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        return list(_told(pool.map(measure, plans), on_clinic))
+
+
+def _told(values: Iterable[Found], on_each: Callable[[], None]) -> Iterator[Found]:
+    for value in values:
+        yield value
+        on_each()
 
 
 def each_clinic(
@@ -32,25 +53,11 @@ def each_clinic(
     on_clinic: Callable[[], None],
     jobs: int = 1,
 ) -> pd.DataFrame:
-    """What is measured on the contest of every plan's clinic: a row a plan, beside the plan's own values.
-
-    With several `jobs` clinics are made in processes of their own; `measure` is then a function of a module.
-    """
-    if jobs == 1:
-        return pd.DataFrame([_row(one) for one in _told(((measure, plan) for plan in plans), on_clinic)])
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        found = pool.map(_row, ((measure, plan) for plan in plans))
-        return pd.DataFrame(list(_told(found, on_clinic)))
+    """What is measured on the contest of every plan's clinic: a row a plan, beside the plan's own values."""
+    return pd.DataFrame(each(plans, partial(_row, measure), on_clinic, jobs))
 
 
-def _told(values: Iterable[Any], on_each: Callable[[], None]) -> Iterator[Any]:
-    for value in values:
-        yield value
-        on_each()
-
-
-def _row(task: tuple[Callable[[Contest, Plan], dict[str, float]], Plan]) -> dict[str, Any]:
-    measure, plan = task
+def _row(measure: Callable[[Contest, Plan], dict[str, float]], plan: Plan) -> dict[str, Any]:
     return {**plan.model_dump(exclude={"as_of"}), **measure(prepare(*simulate(plan), plan.seed), plan)}
 
 

@@ -20,6 +20,7 @@ from data.history import History
 from data.synthetic.clinic import simulate
 from data.synthetic.plan import Arm, Plan
 from data.synthetic.truth import Truth
+from experiments.clinics import each, plans
 from features.policy import Policy
 from training.choosing import choose
 from training.config import HeadConfig, TrainConfig
@@ -46,17 +47,13 @@ def run(
     therapists: int = 150,
     seeds: int = 20,
     arms: Sequence[Arm] = ARMS,
-    on_clinic: Callable[[], None] | None = None,
+    on_clinic: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Mean coverage over seeds in every arm, of each level and for whom, with the interval of that mean."""
     found = {}
     for arm in arms:
-        rows = []
-        for seed in range(seeds):
-            rows.append(measure(Plan(arm=arm, episodes=episodes, therapists=therapists, seed=seed)))
-            if on_clinic is not None:
-                on_clinic()
-        found[arm] = _summary(pd.DataFrame(rows))
+        made = plans(seeds, arm=arm, episodes=episodes, therapists=therapists)
+        found[arm] = _summary(pd.DataFrame(each(made, measure, on_clinic)))
     return {"synthetic": True, "episodes": episodes, "therapists": therapists, "seeds": seeds, "arms": found}
 
 

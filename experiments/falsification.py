@@ -7,9 +7,8 @@ predicted gain at full caseloads, in SD of what it predicts.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from data.dataset import Dataset
 from data.synthetic.clinic import simulate
 from data.synthetic.plan import Arm, Plan
 from experiments.certainty import certainty
-from experiments.clinics import over_seeds, said_by
+from experiments.clinics import each, over_seeds, plans, said_by
 from experiments.contest import Contest, full, gain, prepare
 from experiments.drawing import points
 from training.config import FeaturesConfig, FitConfig, HeadConfig, TrainConfig
@@ -54,32 +53,22 @@ def run(
     jobs: int = 1,
 ) -> dict[str, Any]:
     """Mean claim with its interval, and the share of clients without a meaningful difference, of every arm and kind."""
-    wanted = [
-        (kind, Plan(arm=arm, episodes=episodes, therapists=therapists, seed=seed))
-        for kind in KINDS
-        for arm in arms
-        for seed in range(seeds)
-    ]
-    rows = pd.DataFrame(_measured(wanted, on_clinic, jobs))
-    found: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
-    for (kind, arm), mine in rows.groupby(["kind", "arm"], sort=False):
-        found[str(kind)][str(arm)] = {
-            "claimed_d_full": over_seeds(mine["claimed"]),
-            "most_claimed": float(mine["claimed"].max()),
-            "abstained": float(mine["abstained"].mean()),
-            "rloss_interval_has_0": float(mine["has_0"].mean()),
-        }
+    wanted = [plan for arm in arms for plan in plans(seeds, arm=arm, episodes=episodes, therapists=therapists)]
+    found = {}
+    for kind in KINDS:
+        rows = pd.DataFrame(each(wanted, partial(measure, kind), on_clinic, jobs))
+        found[kind] = {str(arm): _entry(mine) for arm, mine in rows.groupby("arm", sort=False)}
     size = {"episodes": episodes, "therapists": therapists, "seeds": seeds}
     return {"synthetic": True, **size, "limit": LIMIT, "kinds": found}
 
 
-def _measured(wanted: Sequence[tuple[str, Plan]], on_clinic: Callable[[], None], jobs: int) -> list[dict[str, Any]]:
-    rows = []
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for row in pool.map(measure, *zip(*wanted, strict=True)):
-            rows.append(row)
-            on_clinic()
-    return rows
+def _entry(rows: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "claimed_d_full": over_seeds(rows["claimed"]),
+        "most_claimed": float(rows["claimed"].max()),
+        "abstained": float(rows["abstained"].mean()),
+        "rloss_interval_has_0": float(rows["has_0"].mean()),
+    }
 
 
 def measure(kind: str, plan: Plan) -> dict[str, Any]:
@@ -88,7 +77,6 @@ def measure(kind: str, plan: Plan) -> dict[str, Any]:
     said, info = said_by(contest, contest.learned), contest.learned.head.info
     gains = info.gains["fit"]
     return {
-        "kind": kind,
         "arm": plan.arm,
         "claimed": gain(said, full(said, contest.eligible), contest.eligible) / info.sd,
         "abstained": certainty(contest, JUDGED)["abstained"],

@@ -20,7 +20,7 @@ from data.dataset import Dataset
 from data.history import History
 from data.synthetic.clinic import simulate
 from data.synthetic.plan import Arm, Plan
-from experiments.clinics import REGIMES, figure, gains, over_seeds, said_by
+from experiments.clinics import REGIMES, each, figure, gains, over_seeds, plans, said_by
 from experiments.contest import OUTCOME, Contest, ceiling, prepare, true_outcomes
 from experiments.drawing import points
 from training.config import OutcomeConfig, TrainConfig
@@ -46,11 +46,9 @@ def run(
     """True gains, and how therapist effects and outcomes lie to the truth, by arm and by how dropout is handled."""
     found: dict[str, Any] = {}
     for arm in arms:
-        rows = []
-        for seed in range(seeds):
-            rows.append(measure(Plan(arm=arm, episodes=episodes, therapists=therapists, seed=seed)))
-            on_clinic()
-        found[arm] = {handling: _entry(pd.DataFrame(rows), handling) for handling in HANDLINGS}
+        made = plans(seeds, arm=arm, episodes=episodes, therapists=therapists)
+        rows = pd.DataFrame(each(made, measure, on_clinic))
+        found[arm] = {handling: _entry(rows, handling) for handling in HANDLINGS}
     return {"synthetic": True, "episodes": episodes, "therapists": therapists, "seeds": seeds, "arms": found}
 
 

@@ -4,7 +4,8 @@ The model and its policies are learned before the test block, as in a training r
 clinic recorded; the truth says what each policy would have brought these clients.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from data.history import History
 from data.synthetic.clinic import simulate
 from data.synthetic.plan import Arm, Plan
 from data.synthetic.truth import Truth
+from experiments.clinics import each, plans
 from features.policy import Policy
 from training.choice_log import ChoiceLog, choice_log
 from training.choosing import choose
@@ -46,23 +48,19 @@ def run(
     seeds: int = 20,
     arms: Sequence[Arm] = ARMS,
     test: int = TEST,
-    on_clinic: Callable[[], None] | None = None,
+    on_clinic: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Coverage, half-width, bias and effective sizes of every policy and estimator, for every arm, over clinics."""
     found = {}
     for arm in arms:
-        rows = []
-        for seed in range(seeds):
-            rows.append(measure(_plan(arm, seed, test), test))
-            if on_clinic is not None:
-                on_clinic()
+        rows = each(_plans(arm, seeds, test), partial(measure, test=test), on_clinic)
         found[arm] = summary(pd.DataFrame(rows))
     return {"synthetic": True, "level": LEVEL, "seeds": seeds, "test_episodes": test, "arms": found}
 
 
-def _plan(arm: Arm, seed: int, test: int) -> Plan:
+def _plans(arm: Arm, seeds: int, test: int) -> Iterator[Plan]:
     size = test / TEST
-    return Plan(arm=arm, episodes=round(EPISODES * size), therapists=max(round(THERAPISTS * size), 20), seed=seed)
+    return plans(seeds, arm=arm, episodes=round(EPISODES * size), therapists=max(round(THERAPISTS * size), 20))
 
 
 def measure(plan: Plan, test: int) -> dict[str, float]:

@@ -7,18 +7,18 @@ import pytest
 
 from data.synthetic.clinic import simulate
 from data.synthetic.plan import Arm
-from experiments.off_policy import ESTIMATORS, _plan, figure, learn_and_log, measure, run, summary, table
+from experiments.off_policy import ESTIMATORS, _plans, figure, learn_and_log, measure, run, summary, table
 
 TEST = 600
 
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    return pd.DataFrame([measure(_plan("base", seed, TEST), TEST) for seed in range(2)])
+    return pd.DataFrame([measure(plan, TEST) for plan in _plans("base", 2, TEST)])
 
 
 def test_policies_are_fixed_before_the_block_they_are_valued_on() -> None:
-    dataset, _ = simulate(_plan("base", 0, TEST))
+    dataset, _ = simulate(next(_plans("base", 1, TEST)))
     made, reward, sd, block = learn_and_log(dataset, 0, TEST)
     assert len(block) == TEST
     assert 0.9 * TEST < len(made.rows) <= TEST

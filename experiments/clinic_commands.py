@@ -1,11 +1,12 @@
 """`therapist-fit experiment NAME` for the experiments that stand on contests in synthetic clinics."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from experiments.console import EPISODES, JSON, QUICK, QUICK_SEEDS, SEEDS, THERAPISTS, TRACK, bar, finish
+from experiments.console import EPISODES, JSON, QUICK, QUICK_SEEDS, SEEDS, THERAPISTS, TRACK, conduct
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -27,9 +28,8 @@ def peers(
     from experiments.peers import ARMS, QUICK_ARMS, picture, run, table
 
     clinics, arms = (QUICK_SEEDS, QUICK_ARMS) if quick else (seeds, ARMS)
-    with bar("clinics", clinics * len(arms)) as advance:
-        result = run(episodes, therapists, clinics, arms, advance)
-    finish(context, result, table, picture, as_json, track)
+    asked = partial(run, episodes, therapists, clinics, arms)
+    conduct(context, asked, clinics * len(arms), table, picture, as_json, track)
 
 
 @app.command("learning_curve")
@@ -44,9 +44,8 @@ def learning_curve(
     from experiments.learning_curve import SIZES, picture, run, table
 
     clinics, sizes = (QUICK_SEEDS, FEWER) if quick else (seeds, SIZES)
-    with bar("clinics", clinics * len(sizes)) as advance:
-        result = run(sizes, clinics, "base", advance)
-    finish(context, result, table, picture, as_json, track)
+    asked = partial(run, sizes, clinics, "base")
+    conduct(context, asked, clinics * len(sizes), table, picture, as_json, track)
 
 
 @app.command("ablation")
@@ -66,9 +65,8 @@ def ablation(
     from experiments.ablation import ARMS, QUICK_ARMS, picture, run, table
 
     clinics, arms = (QUICK_SEEDS, QUICK_ARMS) if quick else (seeds, ARMS)
-    with bar("clinics", clinics * len(arms)) as advance:
-        result = run(episodes, therapists, clinics, arms, advance)
-    finish(context, result, table, picture, as_json, track)
+    asked = partial(run, episodes, therapists, clinics, arms)
+    conduct(context, asked, clinics * len(arms), table, picture, as_json, track)
 
 
 @app.command("confounding")
@@ -89,9 +87,8 @@ def confounding(
     from experiments.confounding import QUICK as FEWER
 
     clinics, strengths = (QUICK_SEEDS, FEWER) if quick else (seeds, STRENGTHS)
-    with bar("clinics", clinics * len(strengths) * len(ARMS)) as advance:
-        result = run(episodes, therapists, clinics, strengths, advance)
-    finish(context, result, table, picture, as_json, track)
+    asked = partial(run, episodes, therapists, clinics, strengths)
+    conduct(context, asked, clinics * len(strengths) * len(ARMS), table, picture, as_json, track)
 
 
 @app.command("new_therapists")
@@ -111,9 +108,8 @@ def new_therapists(
     from experiments.new_therapists import picture, run, table
 
     clinics = QUICK_SEEDS if quick else seeds
-    with bar("clinics", clinics) as advance:
-        result = run(episodes, therapists, clinics, "base", advance)
-    finish(context, result, table, picture, as_json, track)
+    asked = partial(run, episodes, therapists, clinics, "base")
+    conduct(context, asked, clinics, table, picture, as_json, track)
 
 
 @app.command("coverage")
@@ -133,9 +129,8 @@ def coverage(
     from experiments.coverage import ARMS, run, table
 
     clinics, arms = (QUICK_SEEDS, ARMS[:2]) if quick else (seeds, ARMS)
-    with bar("clinics", clinics * len(arms)) as advance:
-        result = run(episodes, therapists, clinics, arms, advance)
-    finish(context, result, table, None, as_json, track)
+    asked = partial(run, episodes, therapists, clinics, arms)
+    conduct(context, asked, clinics * len(arms), table, None, as_json, track)
 
 
 @app.command("binary_heads")
@@ -155,9 +150,8 @@ def binary_heads(
     from experiments.binary_heads import picture, run, table
 
     clinics = QUICK_SEEDS if quick else seeds
-    with bar("clinics", clinics) as advance:
-        result = run(episodes, therapists, clinics, "base", advance)
-    finish(context, result, table, picture, as_json, track)
+    asked = partial(run, episodes, therapists, clinics, "base")
+    conduct(context, asked, clinics, table, picture, as_json, track)
 
 
 @app.command("informative_dropout")
@@ -177,9 +171,8 @@ def informative_dropout(
     from experiments.informative_dropout import ARMS, QUICK_ARMS, picture, run, table
 
     clinics, arms = (QUICK_SEEDS, QUICK_ARMS) if quick else (seeds, ARMS)
-    with bar("clinics", clinics * len(arms)) as advance:
-        result = run(episodes, therapists, clinics, arms, advance)
-    finish(context, result, table, picture, as_json, track)
+    asked = partial(run, episodes, therapists, clinics, arms)
+    conduct(context, asked, clinics * len(arms), table, picture, as_json, track)
 
 
 @app.command("results")

@@ -1,5 +1,6 @@
 """`therapist-fit experiment NAME`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -17,7 +18,7 @@ from experiments.console import (
     THERAPISTS,
     TRACK,
     bar,
-    finish,
+    conduct,
     show,
 )
 
@@ -71,10 +72,9 @@ def ranking_quality(
     clinics, arms = QUICK_SEEDS if quick else seeds, arm or list(ARMS)
     if not set(arms) <= set(get_args(Arm)):
         raise typer.BadParameter(f"must be among {', '.join(get_args(Arm))}", param_hint="--arm")
-    with bar("clinics", clinics * len(arms)) as advance:
-        result = run(episodes, therapists, clinics, arms, advance, os.cpu_count() or 1)
     size = "" if episodes == 10_000 else f"_{episodes}"
-    finish(context, result, table, picture, as_json, track, f"ranking_quality{size}")
+    asked = partial(run, episodes, therapists, clinics, arms, jobs=os.cpu_count() or 1)
+    conduct(context, asked, clinics * len(arms), table, picture, as_json, track, f"ranking_quality{size}")
 
 
 @app.command("falsification")
@@ -96,9 +96,8 @@ def falsification(
     from experiments.falsification import ARMS, KINDS, QUICK_ARMS, picture, run, table
 
     clinics, arms = (QUICK_SEEDS, QUICK_ARMS) if quick else (seeds, ARMS)
-    with bar("clinics", clinics * len(arms) * len(KINDS)) as advance:
-        result = run(episodes, therapists, clinics, arms, advance, os.cpu_count() or 1)
-    finish(context, result, table, picture, as_json, track)
+    asked = partial(run, episodes, therapists, clinics, arms, jobs=os.cpu_count() or 1)
+    conduct(context, asked, clinics * len(arms) * len(KINDS), table, picture, as_json, track)
 
 
 @app.command("counsel_chat")
@@ -161,9 +160,8 @@ def off_policy(
     from experiments.off_policy import ARMS, figure, run, table
 
     clinics = QUICK_SEEDS if quick else seeds
-    with bar("clinics", clinics * len(ARMS)) as advance:
-        result = run(clinics, ARMS, test, advance)
-    finish(context, result, table, figure, as_json, track)
+    asked = partial(run, clinics, ARMS, test)
+    conduct(context, asked, clinics * len(ARMS), table, figure, as_json, track)
 
 
 @app.command("allocation")
@@ -183,9 +181,8 @@ def allocation(
     from experiments.allocation import ELIGIBLE, QUICK_ELIGIBLE, figure, run, table
 
     clinics, eligible = (QUICK_SEEDS, QUICK_ELIGIBLE) if quick else (seeds, ELIGIBLE)
-    with bar("clinics", clinics) as advance:
-        result = run(episodes, therapists, clinics, "base", eligible, advance)
-    finish(context, result, table, figure, as_json, track)
+    asked = partial(run, episodes, therapists, clinics, "base", eligible)
+    conduct(context, asked, clinics, table, figure, as_json, track)
 
 
 @app.command("learner_speed")
@@ -198,6 +195,5 @@ def learner_speed(context: typer.Context, quick: QUICK = False, track: TRACK = T
     from experiments.learner_speed import Sizes, picture, run, table
 
     sizes = FEWER if quick else Sizes()
-    with bar("measurements", sizes.count) as advance:
-        result = run(sizes, advance)
-    finish(context, result, table, picture, as_json, track)
+    asked = partial(run, sizes)
+    conduct(context, asked, sizes.count, table, picture, as_json, track, what="measurements")

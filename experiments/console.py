@@ -38,28 +38,32 @@ def show(result: dict[str, Any], table: Callable[[dict[str, Any]], Any], as_json
         Console(width=None if sys.stdout.isatty() else 150).print(table(result))
 
 
-def finish(
+def conduct(
     context: typer.Context,
-    result: dict[str, Any],
+    run: Callable[[Callable[..., None]], dict[str, Any]],
+    steps: int,
     table: Callable[[dict[str, Any]], Any],
     picture: Callable[[dict[str, Any], Path], Path] | None,
     as_json: bool,
     track: bool,
     name: str | None = None,
+    what: str = "clinics",
 ) -> None:
-    """Keeps the result under `var/experiments` with the command that made it, prints it, then logs it to MLflow.
+    """Runs an experiment, keeps its result under `var/experiments` with the command, prints it, logs it to MLflow.
 
-    It is kept under the command's name, or another `name`. What was worked out is on disk and on the screen before a
-    tracking server can fail.
+    `run` lacks only what it is to call after each of so many steps. The result is kept under the command's name, or
+    another `name`. What was worked out is on disk and on the screen before a tracking server can fail.
     """
     from experiments import tracking
 
+    with bar(what, steps) as advance:
+        result = run(advance)
     name = name or str(context.info_name)
     result = {"experiment": name, **result, "command": command_given(context)}
     files = tracking.keep(name, result, picture)
     show(result, table, as_json)
-    run = f", MLflow run {tracking.track(name, result, files)}" if track else ""
-    typer.echo(f"kept in {', '.join(map(str, files))}{run}", err=True)
+    tracked = f", MLflow run {tracking.track(name, result, files)}" if track else ""
+    typer.echo(f"kept in {', '.join(map(str, files))}{tracked}", err=True)
 
 
 def command_given(context: typer.Context) -> str:

@@ -1,6 +1,7 @@
 """What experiments leave behind: files, and a run in MLflow."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import typer
 from rich.table import Table
 from typer.testing import CliRunner
 
-from experiments.console import JSON, QUICK, TRACK, finish, show
+from experiments.console import JSON, QUICK, TRACK, conduct, show
 from experiments.tracking import keep, kept
 
 RESULT = {"synthetic": True, "arms": {"base": {"share": 0.5, "none": None}}, "rows": [{"name": "a, b", "d": 1}]}
@@ -35,7 +36,11 @@ def app() -> typer.Typer:
     def _question(
         context: typer.Context, clinics: int = 3, quick: QUICK = False, track: TRACK = True, as_json: JSON = False
     ) -> None:
-        finish(context, {**RESULT, "clinics": 5 if quick else clinics}, table, draw, as_json, track)
+        def run(on_clinic: Callable[..., None]) -> dict[str, Any]:
+            on_clinic()
+            return {**RESULT, "clinics": 5 if quick else clinics}
+
+        conduct(context, run, 1, table, draw, as_json, track)
 
     return made
 

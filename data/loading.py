@@ -2,47 +2,27 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field
 
-from data.database import take_turns, writing
+from data.database import writing
 from data.dataset import Dataset
-from data.manifest import Rule
-from data.sql import DIRECTORY_ENTRIES, DIRECTORY_VERSIONS, TENANT
+from data.directory import (
+    KINDS,
+    DirectoryData,
+    DirectoryMeta,
+    Entries,
+    keeping_booked,
+    slot_rows,
+    still_taken,
+)
+from data.sql import TENANT
 from data.tables import Kind
+from data.versions import change, latest_version, read_directory, stream, take_turn
 
-KINDS = ("profile", "licences", "slots", "caseload")
-Entries = Mapping[str, Mapping[str, Any]]
-"""Kind -> therapist -> what is on record, in plain JSON values; sets are joined by `|`, times are UTC ending in Z."""
-
-
-class DirectoryMeta(BaseModel):
-    """What holds for the whole directory."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    as_of: dt.date | None = None
-    rules: tuple[Rule, ...] = ()
-    undated: bool = False
-    synthetic: bool = False
-    client_kinds: Mapping[str, Kind] = Field(default_factory=dict)
-    """Kind of each client column that the dataset declares for itself and that is known before a match."""
-    therapist_kinds: Mapping[str, Kind] = Field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class DirectoryData:
-    """A whole directory: version 0 is a dataset that was never stored."""
-
-    version: int
-    source: str
-    meta: DirectoryMeta
-    entries: Entries
+__all__ = ["DirectoryData", "DirectoryMeta", "from_dataset", "latest_version", "load", "read_directory"]
 
 
 def from_dataset(dataset: Dataset) -> DirectoryData:
@@ -61,78 +41,53 @@ def from_dataset(dataset: Dataset) -> DirectoryData:
     entries: Entries = {
         "profile": profiles,
         "licences": _by_therapist(dataset["licences"], profiles),
-        "slots": _by_therapist(dataset["slots"], profiles),
+        "slots": _slots(dataset, profiles),
         "caseload": _caseloads(dataset, profiles),
     }
-    return DirectoryData(0, f"{manifest.name}@{dataset.fingerprint()}", meta, entries)
+    episodes = frozenset(map(str, dataset["episodes"]["episode_id"]))
+    return DirectoryData(0, f"{manifest.name}@{dataset.fingerprint()}", meta, entries, episodes)
 
 
 def load(engine: sa.Engine, directory: DirectoryData, now: dt.datetime, tenant: str = TENANT) -> int:
     """Makes this the directory of the tenant, as one new version, whole or not at all. Returns the version.
 
     Therapists of an earlier version who are missing here are no longer listed; what did not change is not written.
+    Places taken through the service stay taken, unless the dataset holds the episode and so counts it itself; slots
+    that open choices hold stay booked. Prices stay until they run out.
     """
     with writing(engine) as connection:
-        take_turns(connection)
-        before = _entries(connection, tenant)
-        version = (_latest(connection, tenant) or 0) + 1
-        changed = [
-            {"tenant": tenant, "kind": kind, "therapist_id": therapist, "version": version, "payload": payload}
-            for kind in KINDS
-            for therapist, payload in _changes(before.get(kind, {}), directory.entries[kind]).items()
-        ]
-        meta = directory.meta.model_dump(mode="json")
-        row = {"tenant": tenant, "version": version, "made_at": now, "source": directory.source, "meta": meta}
-        connection.execute(sa.insert(DIRECTORY_VERSIONS), row)
-        if changed:
-            connection.execute(sa.insert(DIRECTORY_ENTRIES), changed)
-    return version
+        take_turn(connection, tenant)
+        before = _stored(connection, tenant)
+        after = _keeping_places(directory, before, now)
+        changed = {kind: _changes(before[kind], after[kind]) for kind in after}
+        return change(connection, tenant, directory.source, changed, now, directory.meta)
 
 
-def read_directory(engine: sa.Engine, tenant: str = TENANT) -> DirectoryData | None:
-    """The tenant's newest directory, None before the first `data load`."""
-    versions = DIRECTORY_VERSIONS
-    newest = sa.select(versions).where(versions.c.tenant == tenant).order_by(versions.c.version.desc()).limit(1)
-    with engine.connect() as connection:
-        row = connection.execute(newest).one_or_none()
-        if row is None:
-            return None
-        entries = _entries(connection, tenant)
-    return DirectoryData(row.version, row.source, DirectoryMeta.model_validate(row.meta), entries)
+def _stored(connection: sa.Connection, tenant: str) -> dict[str, dict[str, Any]]:
+    entries: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+    version = latest_version(connection, tenant)
+    if version is not None:
+        for kind, therapist, payload in stream(connection, tenant, version):
+            entries[kind][therapist] = payload
+    return entries
 
 
-def latest_version(engine: sa.Engine, tenant: str = TENANT) -> int | None:
-    """The version that the next request must be answered from."""
-    with engine.connect() as connection:
-        return _latest(connection, tenant)
-
-
-def _latest(connection: sa.Connection, tenant: str) -> int | None:
-    newest = sa.select(sa.func.max(DIRECTORY_VERSIONS.c.version)).where(DIRECTORY_VERSIONS.c.tenant == tenant)
-    version: int | None = connection.scalar(newest)
-    return version
-
-
-def _entries(connection: sa.Connection, tenant: str) -> dict[str, dict[str, Any]]:
-    entries = DIRECTORY_ENTRIES
-    key = (entries.c.kind, entries.c.therapist_id)
-    newest = (
-        sa.select(*key, sa.func.max(entries.c.version).label("version"))
-        .where(entries.c.tenant == tenant)
-        .group_by(*key)
-        .subquery()
-    )
-    joined = sa.and_(
-        entries.c.tenant == tenant,
-        entries.c.kind == newest.c.kind,
-        entries.c.therapist_id == newest.c.therapist_id,
-        entries.c.version == newest.c.version,
-    )
-    found: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
-    for kind, therapist, payload in connection.execute(sa.select(*key, entries.c.payload).join(newest, joined)):
-        if payload is not None:
-            found[kind][therapist] = payload
-    return found
+def _keeping_places(directory: DirectoryData, before: Entries, now: dt.datetime) -> dict[str, dict[str, Any]]:
+    """The entries of a dataset with the places and slots that are taken through the service."""
+    after: dict[str, dict[str, Any]] = {
+        kind: dict(directory.entries[kind]) for kind in ("profile", "licences", "slots", "caseload")
+    }
+    for therapist, caseload in before["caseload"].items():
+        taken = [one for one in still_taken(caseload, now) if one["episode_id"] not in directory.episodes]
+        if not taken:
+            continue
+        counted: dict[str, Any] = after["caseload"].get(therapist, caseload)
+        after["caseload"][therapist] = kept = {**counted, "taken": taken}
+        slots = after["slots"].get(therapist)
+        if slots is not None:
+            rows = keeping_booked(slot_rows(slots), before["slots"].get(therapist, []), kept, now)
+            after["slots"][therapist] = {**slots, "rows": rows}
+    return after
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,7 +117,13 @@ def _by_therapist(frame: pd.DataFrame, profiles: Mapping[str, Any]) -> dict[str,
     return found
 
 
-def _caseloads(dataset: Dataset, profiles: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+def _slots(dataset: Dataset, profiles: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    as_of = dataset.manifest.as_of
+    known = {"updated_at": as_of.isoformat()} if as_of else {}
+    return {name: {"rows": rows, **known} for name, rows in _by_therapist(dataset["slots"], profiles).items()}
+
+
+def _caseloads(dataset: Dataset, profiles: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Open cases: as reported in the profile, else episodes matched and not ended (undated: those called ongoing)."""
     episodes = dataset["episodes"]
     is_open = episodes["ending"].eq("ongoing")
@@ -170,10 +131,15 @@ def _caseloads(dataset: Dataset, profiles: Mapping[str, Any]) -> dict[str, dict[
         is_open |= episodes["ending"].isna()
         is_open &= episodes["matched_on"].notna() & episodes["ended_on"].isna()
     counts = episodes.loc[is_open.fillna(False).astype(bool), "therapist_id"].value_counts().to_dict()
-    return {
-        therapist: {"open_cases": int(profile.get("caseload", counts.get(therapist, 0)))}
-        for therapist, profile in profiles.items()
-    }
+    as_of = dataset.manifest.as_of
+    day = as_of.isoformat() if as_of else None
+    return {therapist: _caseload(profile, counts.get(therapist, 0), day) for therapist, profile in profiles.items()}
+
+
+def _caseload(profile: Mapping[str, Any], counted: int, counted_on: str | None) -> dict[str, Any]:
+    reported = "caseload" in profile
+    day = profile.get("caseload_on") if reported else counted_on
+    return {"open_cases": int(profile["caseload"] if reported else counted)} | ({"counted_on": day} if day else {})
 
 
 def _plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

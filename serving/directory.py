@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from data.loading import DirectoryData, DirectoryMeta
+from data.directory import DirectoryData, DirectoryMeta, slot_rows
 from features.columns import Bools, Columns, Floats, Ints
 from features.practice import Licences, Practice, Slots
 from features.rows import THERAPIST_KINDS
@@ -98,5 +98,5 @@ def _table(profiles: list[dict[str, Any]]) -> dict[str, list[Any]]:
 
 def _rows(data: DirectoryData, kind: str, ids: tuple[str, ...]) -> tuple[list[int], list[dict[str, Any]]]:
     """Rows of a table that hangs on therapists, and the directory row of each."""
-    found = [(row, one) for row, name in enumerate(ids) for one in data.entries[kind].get(name, [])]
+    found = [(row, one) for row, name in enumerate(ids) for one in slot_rows(data.entries[kind].get(name, []))]
     return [row for row, _ in found], [one for _, one in found]

@@ -92,11 +92,17 @@ def test_the_latest_profile_counts_and_what_is_unknown_is_left_out(tiny: Dataset
 
 def test_open_cases_are_counted_from_episodes_unless_the_profile_reports_them(tiny: Dataset) -> None:
     caseload = from_dataset(tiny).entries["caseload"]
-    assert caseload == {"t1": {"open_cases": 2}, "t2": {"open_cases": 7}, "t3": {"open_cases": 0}}
+    assert caseload == {
+        "t1": {"open_cases": 2, "counted_on": "2026-03-01"},
+        "t2": {"open_cases": 7},
+        "t3": {"open_cases": 0, "counted_on": "2026-03-01"},
+    }
 
 
 def test_slot_times_are_kept_in_utc(tiny: Dataset) -> None:
-    (slot,) = from_dataset(tiny).entries["slots"]["t1"]
+    slots = from_dataset(tiny).entries["slots"]["t1"]
+    (slot,) = slots["rows"]
+    assert slots["updated_at"] == "2026-03-01"
     assert slot == {"starts_at": "2026-03-05T09:00:00Z", "modality": "video", "status": "free"}
 
 
@@ -109,7 +115,7 @@ def test_what_was_loaded_is_read_back_as_it_was(tiny: Dataset, engine: sa.Engine
     assert read_directory(engine) is None
     assert load(engine, directory, NOW) == 1
     found = read_directory(engine)
-    assert found == DirectoryData(1, directory.source, directory.meta, directory.entries)
+    assert found == DirectoryData(1, directory.source, directory.meta, {**directory.entries, "price": {}})
 
 
 def test_loading_again_makes_a_new_version_and_writes_only_what_changed(
@@ -121,7 +127,7 @@ def test_loading_again_makes_a_new_version_and_writes_only_what_changed(
     assert load(engine, from_dataset(changed), NOW) == 2
     found = read_directory(engine)
     assert found is not None
-    assert found.entries == from_dataset(changed).entries
+    assert found.entries == {**from_dataset(changed).entries, "price": {}}
     rows = sa.select(DIRECTORY_ENTRIES.c.kind, DIRECTORY_ENTRIES.c.therapist_id).where(DIRECTORY_ENTRIES.c.version == 2)
     with engine.connect() as connection:
         new = {tuple(row) for row in connection.execute(rows)}
@@ -138,7 +144,7 @@ def test_a_load_that_fails_leaves_the_directory_as_it_was(tiny: Dataset, engine:
     assert latest_version(engine) == 1
     found = read_directory(engine)
     assert found is not None
-    assert found.entries == directory.entries
+    assert found.entries == {**directory.entries, "price": {}}
 
 
 def test_tenants_have_directories_of_their_own(tiny: Dataset, engine: sa.Engine) -> None:

@@ -16,6 +16,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "tune": ("training.tuning", "Search for a better configuration; the test block stays unread."),
     "models": ("training.models", "List, show and promote registered models."),
     "serve": ("serving.commands", "Serve ranked, explained recommendations over HTTP."),
+    "keys": ("serving.key_commands", "Make, list and revoke the keys of a service."),
     "rank": ("serving.rank", "Rank the therapists of one client, without a server."),
     "allocate": ("serving.allocate", "Place a whole waiting list at once, under capacity and limits."),
     "experiment": ("experiments.commands", "Questions, not products: each prints a table, JSON and a picture."),

@@ -6,7 +6,7 @@ import secrets
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 
 from data.errors import ConfigError, NotReadyError, Problem
 
@@ -93,6 +94,12 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that writes: committed whole at the end of the block, or not at all."""
     with engine.execution_options(writes=True).begin() as connection:
         yield connection
+
+
+def insert_new(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
+    """Adds the row unless one with its key is there already."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(table).values(**row).on_conflict_do_nothing())
 
 
 def take_turns(connection: sa.Connection, number: int = _LOCK) -> None:

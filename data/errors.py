@@ -62,6 +62,38 @@ class NotFoundError(TherapistFitError):
     """Something that was named does not exist (a dataset, a run, a model, a table)."""
 
 
+class NoKeyError(TherapistFitError):
+    """Nobody is known by the key that was sent: none, or one that is unknown, revoked or expired."""
+
+
+class NotAllowedError(TherapistFitError):
+    """The key is good, but not for this."""
+
+
+class ConflictError(TherapistFitError):
+    """What was asked does not go with what is on record: a place is taken, a course has ended."""
+
+
+class GoneError(TherapistFitError):
+    """It was here and has been erased."""
+
+
+class PreconditionError(TherapistFitError):
+    """Somebody else changed it in between (`If-Match`)."""
+
+
+class TooManyError(TherapistFitError):
+    """More requests than agreed; `seconds` is how long to wait."""
+
+    def __init__(self, message: str, seconds: float):
+        self.seconds = seconds
+        super().__init__(message)
+
+
+class BusyError(TherapistFitError):
+    """Too much work at once: nothing was done, and the same request may be sent again."""
+
+
 class JournalError(TherapistFitError):
     """An answer could not be kept, so it is not given."""
 

@@ -1,42 +1,60 @@
 """The HTTP application: routes, problem documents, request ids. All state is made when the server starts."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
 
 import structlog
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from data.errors import JournalError, NotReadyError, RequestError, TherapistFitError
+from data.errors import (
+    BusyError,
+    ConflictError,
+    GoneError,
+    JournalError,
+    NoKeyError,
+    NotAllowedError,
+    NotFoundError,
+    NotReadyError,
+    PreconditionError,
+    RequestError,
+    TherapistFitError,
+    TooManyError,
+)
 from serving import problems
-from serving.card import ModelCard, card_of
 from serving.matcher import problems_of
 from serving.middleware import BodyLimit, RequestIds, request_id
-from serving.schemas import EXAMPLE_REQUEST, FieldProblem, ProblemDocument, RecommendationAnswer, RecommendationRequest
+from serving.routes import health, model, recommendations
+from serving.schemas import FieldProblem, RecommendationRequest
 from serving.service import Clock, Service, Sources, utc_now
 from serving.settings import Settings
 
 DESCRIPTION = """
 Ranks the therapists whom one client can really see, says why, and says what waiting for one would bring.
 A ranking is no diagnosis and no triage, and nobody is turned away: an empty answer says what happens next.
+
+Send `Authorization: Bearer KEY`; keys are made by `therapist-fit keys create`. Errors are RFC 9457 problem documents.
 """
 
-
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
-
-
-TheService = Annotated[Service, Depends(_service)]
-_PROBLEM: dict[str, Any] = {"model": ProblemDocument, "content": {problems.MEDIA_TYPE: {}}}
+STATUS: Mapping[type[TherapistFitError], tuple[int, dict[str, str]]] = {
+    NoKeyError: (401, {"WWW-Authenticate": "Bearer"}),
+    NotAllowedError: (403, {}),
+    NotFoundError: (404, {}),
+    ConflictError: (409, {}),
+    GoneError: (410, {}),
+    PreconditionError: (412, {}),
+    BusyError: (503, {"Retry-After": "1"}),
+    JournalError: (503, {"Retry-After": "1"}),
+    NotReadyError: (503, {"Retry-After": "5"}),
+}
+"""What an error of a room is to HTTP, and the headers that help."""
 
 
 def create_app(settings: Settings, sources: Sources, now: Clock = utc_now) -> FastAPI:
-    """The application of one service; bundle, directory and database are opened when the server starts."""
+    """The application of one service; bundle and database are opened when the server starts."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -51,51 +69,10 @@ def create_app(settings: Settings, sources: Sources, now: Clock = utc_now) -> Fa
     app = FastAPI(title="Therapist fit", version="1", description=DESCRIPTION, lifespan=lifespan)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestIds)
-    _add_routes(app)
+    for subject in (recommendations, model, health):
+        app.include_router(subject.router)
     _add_problems(app)
     return app
-
-
-def _add_routes(app: FastAPI) -> None:
-    app.post(
-        "/v1/recommendations",
-        summary="Rank the therapists whom one client can see",
-        response_model=RecommendationAnswer,
-        responses={413: _PROBLEM, 422: _PROBLEM, 503: _PROBLEM},
-        openapi_extra={"requestBody": {"content": {"application/json": {"example": EXAMPLE_REQUEST}}}},
-    )(recommend)
-    app.get("/v1/model", summary="The model that answers now", responses={503: _PROBLEM})(model)
-    app.get("/healthz", summary="The process is alive")(alive)
-    app.get("/readyz", summary="Answers can be given and kept", responses={503: _PROBLEM})(ready)
-
-
-def recommend(body: RecommendationRequest, service: TheService) -> Response:
-    """Hard rules first, then the model: ranked therapists with reasons, ties and waits. Every answer is kept."""
-    kept = service.recommend(body)
-    structlog.get_logger("serving").info("recommended", recommendation_id=kept.recommendation_id)
-    return Response(kept.body, media_type="application/json")
-
-
-def model(service: TheService) -> ModelCard:
-    """What the model learned from, how it was tested, and what it must not be used for."""
-    return card_of(service.matcher())
-
-
-def alive() -> dict[str, str]:
-    """The process answers; says nothing about whether it is ready."""
-    return {"status": "alive"}
-
-
-def ready(service: TheService) -> dict[str, str | int]:
-    """Bundle loaded, directory at hand, database writable by this program's schema."""
-    service.check()
-    matcher = service.matcher()
-    return {
-        "status": "ready",
-        "bundle_id": matcher.bundle.manifest.bundle_id,
-        "directory_version": matcher.directory.version,
-        "therapists": matcher.directory.size,
-    }
 
 
 def _add_problems(app: FastAPI) -> None:
@@ -109,7 +86,7 @@ def _add_problems(app: FastAPI) -> None:
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         if isinstance(error.body, bytes):
             return document(request, 422, _counted([problems.NOT_CALLED_JSON]), [problems.NOT_CALLED_JSON])
-        found = problems.of_validation(error.errors()) + _late_problems(_service(request), error)
+        found = problems.of_validation(error.errors()) + _late_problems(request, error)
         return document(request, 422, _counted(found), found)
 
     @app.exception_handler(RequestError)
@@ -117,13 +94,16 @@ def _add_problems(app: FastAPI) -> None:
         found = problems.of_problems(error.problems)
         return document(request, 422, _counted(found), found)
 
-    @app.exception_handler(JournalError)
-    def not_kept(request: Request, error: JournalError) -> JSONResponse:
-        return document(request, 503, str(error), [], **{"Retry-After": "1"})
+    @app.exception_handler(TooManyError)
+    def too_many(request: Request, error: TooManyError) -> JSONResponse:
+        return document(request, 429, str(error), [], **{"Retry-After": f"{max(1, round(error.seconds))}"})
 
-    @app.exception_handler(NotReadyError)
-    def not_ready(request: Request, error: NotReadyError) -> JSONResponse:
-        return document(request, 503, str(error), [], **{"Retry-After": "5"})
+    def refused(request: Request, error: Exception) -> JSONResponse:
+        status, headers = STATUS[type(error)]  # type: ignore[index]
+        return document(request, status, str(error), [], **headers)
+
+    for known in STATUS:
+        app.add_exception_handler(known, refused)
 
     @app.exception_handler(HTTPException)
     def other(request: Request, error: HTTPException) -> JSONResponse:
@@ -134,14 +114,16 @@ def _add_problems(app: FastAPI) -> None:
         return document(request, error.status_code, f"{error.detail} -> the routes are at /docs", [])
 
 
-def _late_problems(service: Service, error: RequestValidationError) -> list[FieldProblem]:
-    """What the rest of the request would have been refused for, so that one answer names everything."""
-    if not isinstance(error.body, dict):
+def _late_problems(request: Request, error: RequestValidationError) -> list[FieldProblem]:
+    """What the rest of a client's request would have been refused for, so that one answer names everything."""
+    caller = getattr(request.state, "caller", None)
+    if not isinstance(error.body, dict) or caller is None or request.url.path != "/v1/recommendations":
         return []
+    service: Service = request.app.state.service
     rest, positions = problems.without(error.body, error.errors())
     try:
-        request = RecommendationRequest.model_validate({"client": {}, **rest})
-        found = problems_of(service.matcher(), request, service.now(), positions)
+        asked = RecommendationRequest.model_validate({"client": {}, **rest})
+        found = problems_of(service.matcher(caller), asked, service.now(), positions)
     except (ValidationError, TherapistFitError):
         return []
     named = {problems.field_of(one["loc"]) for one in error.errors()}

@@ -7,9 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from data.database import writing
-from data.errors import JournalError
-from data.sql import RECOMMENDATIONS, SAFETY_TASKS, TENANT
+from data.errors import GoneError, NotFoundError
+from data.sql import RECOMMENDATIONS, SAFETY_TASKS
 
 
 @dataclass(frozen=True)
@@ -31,29 +30,37 @@ class Entry:
     client_id: str | None
     request: Mapping[str, Any]
     bundle_id: str
+    version: str
     directory_version: int
     directory_source: str
+    settings_hash: str
     answer: bytes
+    audience: str = "platform"
     key_id: str | None = None
     seed: int | None = None
     prices: Mapping[str, float] = field(default_factory=dict)
+    propensities: Mapping[str, float] | None = None
+    released_from: str | None = None
     task: SafetyTask | None = None
 
 
-def write(engine: sa.Engine, entry: Entry, tenant: str = TENANT) -> None:
-    """Keeps the answer, and the task it opens, in one transaction. Raises JournalError if that is not possible."""
-    names = [column.name for column in RECOMMENDATIONS.columns if column.name != "tenant"]
-    row = {"tenant": tenant, **{name: getattr(entry, name) for name in names}}
-    try:
-        with writing(engine) as connection:
-            connection.execute(sa.insert(RECOMMENDATIONS), row)
-            if entry.task is not None:
-                connection.execute(sa.insert(SAFETY_TASKS), _task_row(entry, entry.task, tenant))
-    except (sa.exc.SQLAlchemyError, OSError) as error:
-        raise JournalError(
-            f"the answer could not be kept ({type(error).__name__}), so it was not given "
-            "-> try again; if it stays so, look at the database"
-        ) from error
+def write(connection: sa.Connection, entry: Entry, tenant: str) -> None:
+    """Keeps the answer, and the task it opens, with the transaction that this is part of."""
+    names = [name for name in Entry.__dataclass_fields__ if name != "task"]
+    connection.execute(sa.insert(RECOMMENDATIONS), {"tenant": tenant, **{name: getattr(entry, name) for name in names}})
+    if entry.task is not None:
+        connection.execute(sa.insert(SAFETY_TASKS), _task_row(entry, entry.task, tenant))
+
+
+def read(connection: sa.Connection, recommendation_id: str, tenant: str) -> sa.Row[Any]:
+    """The journal's row of an answer. Raises NotFoundError without one, GoneError if it has been erased."""
+    mine = sa.and_(RECOMMENDATIONS.c.tenant == tenant, RECOMMENDATIONS.c.recommendation_id == recommendation_id)
+    row = connection.execute(sa.select(RECOMMENDATIONS).where(mine)).one_or_none()
+    if row is None:
+        raise NotFoundError("no such recommendation here -> see that the id and the key belong together")
+    if row.erased_at is not None:
+        raise GoneError(f"erased on {row.erased_at:%Y-%m-%d}, with everything else of the client -> ask anew")
+    return row
 
 
 def _task_row(entry: Entry, task: SafetyTask, tenant: str) -> dict[str, Any]:
@@ -61,6 +68,7 @@ def _task_row(entry: Entry, task: SafetyTask, tenant: str) -> dict[str, Any]:
         "tenant": tenant,
         "task_id": task.task_id,
         "recommendation_id": entry.recommendation_id,
+        "client_id": entry.client_id,
         "status": task.status,
         "raised_by": list(task.raised_by),
         "opened_at": entry.made_at,

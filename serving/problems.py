@@ -11,10 +11,16 @@ from serving.schemas import FieldProblem, ProblemDocument
 
 MEDIA_TYPE = "application/problem+json"
 _TITLES = {
+    401: "A key is needed",
+    403: "Not with this key",
     404: "Not found",
     405: "Method not allowed",
+    409: "It does not go with what is on record",
+    410: "Erased",
+    412: "Changed in between",
     413: "The request is too large",
     422: "The request breaks rules of the service",
+    429: "Too many requests",
     500: "The service failed",
     503: "The service cannot answer now",
 }

@@ -109,6 +109,10 @@ class ModelInfo(_Answer):
     notes: list[str] = Field(description="what a reader of the ranking should know about the model")
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Counts(_Answer):
     """How many therapists were considered, and how many the client can see."""
 
@@ -144,6 +148,11 @@ class Recommendation(_Answer):
     reasons: list[str]
     cautions: list[str]
     data_age_days: int | None = Field(description="days since the therapist's profile was updated")
+    predicted: Mapping[str, Interval] | None = Field(
+        None,
+        exclude_if=_is_none,
+        description="what to expect with this therapist, by head, in its own unit; for clinicians and auditors only",
+    )
 
 
 class VersusSoonest(_Answer):
@@ -177,6 +186,9 @@ class RecommendationAnswer(_Answer):
     """Ranked therapists, or what happens next where there is no ranking to show."""
 
     recommendation_id: str
+    released_from: str | None = Field(
+        None, exclude_if=_is_none, description="the held answer that a clinician released; it stays as it was"
+    )
     model: ModelInfo
     as_of: dt.date
     counts: Counts

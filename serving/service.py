@@ -3,23 +3,26 @@
 import datetime as dt
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
-from data.database import connect, new_id, require_schema
+from data.database import connect, insert_new, new_id, require_schema
 from data.dataset import read
-from data.errors import BundleError, NotReadyError, RequestError
-from data.loading import DirectoryData, from_dataset, latest_version, read_directory
-from data.sql import TENANT
+from data.errors import BundleError, NotAllowedError, NotReadyError, RequestError
+from data.loading import from_dataset, read_directory
+from data.sql import SETTINGS, TENANT
 from serving import journal
 from serving.directory import Directory
+from serving.keys import Caller, caller_of
 from serving.matcher import Matcher, problems_of, question
 from serving.recommend import answer
 from serving.safety import Assessment, assess
 from serving.schemas import RecommendationRequest
 from serving.settings import Settings
+from serving.writes import Asked, Outcome, earlier, once
 from training.bundle import Bundle
 from training.storage import load
 
@@ -39,27 +42,46 @@ class Sources:
     version: str = ""
     """What the registry calls the bundle; its day of making if it came from no registry."""
     data: Path | None = None
-    """A dataset to serve as it stands; the database's directory if not given."""
+    """A dataset to serve as it stands, to the tenant `default`; the database's directories if not given."""
     database: str | None = None
 
 
 @dataclass(frozen=True)
-class Kept:
-    """An answer that is on disk."""
+class Model:
+    """The bundle that answers, and what the registry calls it."""
 
-    recommendation_id: str
-    body: bytes
+    bundle: Bundle
+    version: str
+
+    @classmethod
+    def of(cls, folder: Path, version: str = "") -> "Model":
+        """From a folder, checked by its golden rows. Raises BundleError if it may not be served."""
+        bundle = load_servable(folder)
+        return cls(bundle, version or f"{bundle.manifest.created_at:%Y-%m-%d}")
 
 
 class Service:
-    """One tenant's service. Requests read `matcher` once; whoever changes it replaces it whole."""
+    """All tenants' service. A request reads its matcher once; whoever changes a matcher replaces it whole."""
 
-    def __init__(self, settings: Settings, engine: sa.Engine, matcher: Matcher, now: Clock = utc_now):
+    def __init__(
+        self,
+        settings: Settings,
+        engine: sa.Engine,
+        model: Model,
+        now: Clock = utc_now,
+        fixed: Directory | None = None,
+        sources: Sources | None = None,
+    ):
         self.settings = settings
         self.engine = engine
         self.now = now
-        self._matcher = matcher
-        self._reading = threading.Lock()
+        self.fixed = fixed
+        """A dataset served as it stands, instead of the database's directories."""
+        self.sources = sources
+        self._model = model
+        self._matchers: dict[str, Matcher] = {} if fixed is None else {TENANT: self._matcher_of(fixed)}
+        self._changing = threading.Lock()
+        self._tenants_with_settings: set[str] = set()
 
     @classmethod
     def open(cls, settings: Settings, sources: Sources, now: Clock = utc_now) -> "Service":
@@ -67,39 +89,92 @@ class Service:
         try:
             engine = connect(sources.database)
             require_schema(engine)
-            directory = Directory.of(_directory(sources, engine), settings)
         except sa.exc.SQLAlchemyError as error:
             raise no_database(error) from error
-        bundle = load_servable(sources.bundle)
-        version = sources.version or f"{bundle.manifest.created_at:%Y-%m-%d}"
-        return cls(settings, engine, Matcher(bundle, version, directory, settings), now)
+        fixed = None if sources.data is None else Directory.of(from_dataset(read(sources.data)), settings)
+        return cls(settings, engine, Model.of(sources.bundle, sources.version), now, fixed, sources)
 
     def close(self) -> None:
         """Gives the database's connections back."""
         self.engine.dispose()
 
-    def matcher(self) -> Matcher:
-        """The matcher of this request; a newer version of the stored directory is read first."""
-        current = self._matcher
-        if current.directory.version == 0:
-            return current
+    def admit(self, token: str) -> Caller:
+        """Who sent this key. Raises NoKeyError for nobody, NotReadyError without a database."""
         try:
-            if latest_version(self.engine) == current.directory.version:
-                return current
-            with self._reading:
-                return self._read_again()
+            return caller_of(self.engine, token, self.now())
         except sa.exc.SQLAlchemyError as error:
             raise no_database(error) from error
 
-    def _read_again(self) -> Matcher:
-        data = read_directory(self.engine)
-        if data is not None and data.version != self._matcher.directory.version:
-            self._matcher = replace(self._matcher, directory=Directory.of(data, self.settings), _prepared={})
-        return self._matcher
+    @property
+    def model(self) -> Model:
+        """The bundle that answers now."""
+        return self._model
 
-    def recommend(self, request: RecommendationRequest) -> Kept:
+    def swap(self, model: Model) -> None:
+        """Answers from another bundle, from the next request on; what it needs is computed before."""
+        with self._changing:
+            self._model = model
+            fresh = {tenant: self._matcher_of(matcher.directory) for tenant, matcher in self._matchers.items()}
+            for matcher in fresh.values():
+                matcher.prepared(matcher.today(self.now()))
+            self._matchers = fresh
+
+    def matcher(self, caller: Caller) -> Matcher:
+        """The matcher of this request: the tenant's directory is read again first if it has changed.
+
+        Raises NotReadyError if the tenant has no directory yet.
+        """
+        current = self._matchers.get(caller.tenant)
+        if current is not None and (self.fixed or current.directory.version >= (caller.directory_version or 0)):
+            return current
+        if self.fixed is not None or caller.directory_version is None:
+            raise NotReadyError(
+                "there is no directory of therapists yet -> run `therapist-fit data load DATASET`, "
+                "or send one to POST /v1/therapists:bulk?mode=replace"
+            )
+        try:
+            with self._changing:
+                return self._read_again(caller)
+        except sa.exc.SQLAlchemyError as error:
+            raise no_database(error) from error
+
+    def matchers(self) -> dict[str, Matcher]:
+        """By tenant, those that were needed since the start."""
+        return dict(self._matchers)
+
+    def _matcher_of(self, directory: Directory) -> Matcher:
+        return Matcher(self._model.bundle, self._model.version, directory, self.settings)
+
+    def _read_again(self, caller: Caller) -> Matcher:
+        current = self._matchers.get(caller.tenant)
+        if current is None or current.directory.version < (caller.directory_version or 0):
+            data = read_directory(self.engine, caller.tenant)
+            assert data is not None, "versions are never removed"
+            current = self._matcher_of(Directory.of(data, self.settings))
+            self._matchers = {**self._matchers, caller.tenant: current}
+        return current
+
+    def recommend(self, caller: Caller, request: RecommendationRequest, asked: Asked) -> Outcome:
         """Answers and keeps the answer. Raises RequestError with every problem, JournalError if it cannot be kept."""
-        now, matcher = self.now(), self.matcher()
+        now = self.now()
+        return earlier(self.engine, caller, asked, now) or self._answer(caller, request, asked, now)
+
+    def _answer(self, caller: Caller, request: RecommendationRequest, asked: Asked, now: dt.datetime) -> Outcome:
+        entry = self.derive(caller, request, now)
+
+        def keep(connection: sa.Connection) -> Outcome:
+            self.keep(connection, caller, entry)
+            return Outcome(
+                200, entry.answer, {"Location": f"/v1/recommendations/{entry.recommendation_id}"}, entry.client_id
+            )
+
+        return once(self.engine, caller, asked, now, keep)
+
+    def derive(
+        self, caller: Caller, request: RecommendationRequest, now: dt.datetime, released_from: str | None = None
+    ) -> journal.Entry:
+        """The answer to a request as the journal will hold it; nothing is kept yet."""
+        matcher = self.matcher(caller)
         problems = problems_of(matcher, request, now)
         if problems:
             raise RequestError(problems)
@@ -109,20 +184,44 @@ class Service:
         given = answer(
             matcher, question(matcher, request, now), assessment, recommendation_id, task.task_id if task else None
         )
-        body = given.model_dump_json().encode()
-        entry = journal.Entry(
+        return journal.Entry(
             recommendation_id=recommendation_id,
             made_at=now,
             client_id=request.client.client_id,
             request=request.model_dump(mode="json", by_alias=True, exclude_unset=True),
             bundle_id=matcher.bundle.manifest.bundle_id,
+            version=matcher.version,
             directory_version=matcher.directory.version,
             directory_source=matcher.directory.source,
-            answer=body,
+            settings_hash=self.settings.hash,
+            answer=given.model_dump_json().encode(),
+            audience=audience_of(caller),
+            key_id=caller.key_id,
+            released_from=released_from,
             task=task,
         )
-        journal.write(self.engine, entry, TENANT)
-        return Kept(recommendation_id, body)
+
+    def keep(self, connection: sa.Connection, caller: Caller, entry: journal.Entry) -> None:
+        """Writes the entry and, the first time, the settings it was made under."""
+        if caller.tenant not in self._tenants_with_settings:
+            row = {"settings_hash": self.settings.hash, "settings": self.settings.model_dump(mode="json")}
+            insert_new(connection, SETTINGS, {**row, "tenant": caller.tenant, "first_used_at": entry.made_at})
+            self._tenants_with_settings.add(caller.tenant)
+        journal.write(connection, entry, caller.tenant)
+
+    def kept(self, caller: Caller, recommendation_id: str) -> sa.Row[Any]:
+        """The journal's row of an answer of this tenant.
+
+        Raises NotFoundError, GoneError, or NotAllowedError where it holds predictions that this key must not see.
+        """
+        try:
+            with self.engine.connect() as connection:
+                row = journal.read(connection, recommendation_id, caller.tenant)
+        except sa.exc.SQLAlchemyError as error:
+            raise no_database(error) from error
+        if row.audience == "clinical" and audience_of(caller) != "clinical":
+            raise NotAllowedError("this answer was made for clinicians and auditors -> ask for one of your own")
+        return row
 
     def _task(self, assessment: Assessment, now: dt.datetime) -> journal.SafetyTask | None:
         if not assessment.needs_task:
@@ -136,6 +235,11 @@ class Service:
             require_schema(self.engine)
         except sa.exc.SQLAlchemyError as error:
             raise no_database(error) from error
+
+
+def audience_of(caller: Caller) -> str:
+    """For whom an answer is made: predictions of an outcome are shown to `clinical` eyes only."""
+    return "clinical" if caller.may("clinician", "auditor") else "platform"
 
 
 def no_database(error: Exception) -> NotReadyError:
@@ -155,14 +259,3 @@ def load_servable(folder: Path) -> Bundle:
             "-> train without the landmark"
         )
     return bundle
-
-
-def _directory(sources: Sources, engine: sa.Engine) -> DirectoryData:
-    if sources.data is not None:
-        return from_dataset(read(sources.data))
-    found = read_directory(engine)
-    if found is None:
-        raise NotReadyError(
-            "the database has no directory yet -> run `therapist-fit data load DATASET`, or serve with --data DATASET"
-        )
-    return found

@@ -1,5 +1,7 @@
 """What an operator must decide before the service may answer: who acts when a ranking is not the answer."""
 
+import datetime as dt
+import hashlib
 import tomllib
 import zoneinfo
 from collections.abc import Mapping
@@ -43,6 +45,27 @@ class SafetySettings(_Frozen):
     """An answer of nothing, given longer ago, counts as not asked."""
 
 
+class Exploration(_Frozen):
+    """Permission of a named lead to show therapists who are about equally good in a random order, now and then."""
+
+    signed_by: _Text
+    signed_on: dt.date
+    reason: _Text
+    share: float = Field(0.10, gt=0, le=0.10)
+    """Share of requests in which this is done."""
+
+
+class Limits(_Frozen):
+    """How much one worker takes on; beyond it a request is refused with the time after which to ask again."""
+
+    requests_per_minute: int = Field(600, ge=1)
+    """Of one key, in all workers of one replica together."""
+    at_once: int = Field(32, ge=1, le=1000)
+    """Requests that one worker has in hand."""
+    seconds: float = Field(10, gt=0, le=60)
+    """After which a request that has not been answered is given up; nothing of it is kept."""
+
+
 class Settings(_Frozen):
     """One service. `next_step` has no default: a service that cannot say what happens next does not start."""
 
@@ -56,8 +79,16 @@ class Settings(_Frozen):
     """Where the clock hangs by which wishes about times are meant."""
     old_profile_days: int = Field(365, ge=1)
     """A profile older than this is shown with a caution."""
+    old_slots_days: int = Field(7, ge=1)
+    """Free times that nobody confirmed for longer are shown with a caution."""
     little_known_cases: int = Field(15, ge=1)
     """A therapist with fewer cases is shown with a caution."""
+    choice_holds_days: int = Field(14, ge=1, le=90)
+    """A place that was chosen is kept so long after the first session was to be; then it is free again."""
+    prices_hold_days: int = Field(7, ge=1, le=31)
+    """Prices that an allocation found are subtracted so long."""
+    exploration: Exploration | None = None
+    limits: Limits = Limits()
     slots_shown: int = Field(3, ge=1, le=20)
 
     @field_validator("time_zone")
@@ -66,6 +97,11 @@ class Settings(_Frozen):
         if value not in zoneinfo.available_timezones():
             raise ValueError("must be a time zone such as Europe/London")
         return value
+
+    @property
+    def hash(self) -> str:
+        """What an answer names so that it can be derived again under the same settings."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     @property
     def zone(self) -> zoneinfo.ZoneInfo:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,18 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from data.database import open_database
+from data.database import connect
 from data.dataset import Dataset, read, write
-from data.loading import from_dataset
+from data.loading import DirectoryData, from_dataset
+from data.loading import load as load_directory
+from data.sql import TENANT
 from data.synthetic.truth import Truth
 from serving.app import create_app
 from serving.directory import Directory
+from serving.keys import create
 from serving.matcher import Matcher
 from serving.schemas import EXAMPLE_REQUEST
-from serving.service import Sources
+from serving.service import Service, Sources
 from serving.settings import NextStep, Settings
 from training.config import PrognosisConfig, TrainConfig
 from training.run import train
@@ -55,28 +59,69 @@ def _quiet() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@dataclass
+class Live:
+    """A real server on a free port, in a thread of this process, and a client for each kind of key."""
+
+    app: FastAPI
+    url: str
+    clients: list[httpx.Client] = field(default_factory=list)
+
+    @property
+    def service(self) -> Service:
+        running: Service = self.app.state.service
+        return running
+
+    def key(self, *scopes: str, tenant: str = TENANT) -> str:
+        """A new key, as it is sent."""
+        return create(self.service.engine, tenant, "a test", scopes, self.service.now())[1]
+
+    def as_(self, *scopes: str, tenant: str = TENANT) -> httpx.Client:
+        """A client with a new key."""
+        return self.client(Authorization=f"Bearer {self.key(*scopes, tenant=tenant)}")
+
+    def client(self, **headers: str) -> httpx.Client:
+        """A client with these headers and no key."""
+        self.clients.append(httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False))
+        return self.clients[-1]
+
+
 @contextmanager
-def served(app: FastAPI) -> Iterator[httpx.Client]:
-    """A real server on a free port, in a thread of this process."""
+def live(app: FastAPI) -> Iterator[Live]:
+    """Serves an application for the length of a block."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.01)
     assert server.started, getattr(app.state, "refused", "the server did not start")
-    port = server.servers[0].sockets[0].getsockname()[1]
+    running = Live(app, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}")
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
-            yield client
+        yield running
     finally:
+        for client in running.clients:
+            client.close()
         server.should_exit = True
         thread.join()
 
 
+@contextmanager
+def served(app: FastAPI) -> Iterator[httpx.Client]:
+    """The same, asked with a platform's key."""
+    with live(app) as running:
+        yield running.as_("platform")
+
+
 @pytest.fixture
 def serve() -> Callable[[FastAPI], AbstractContextManager[httpx.Client]]:
-    """Serves an application for the length of a block."""
+    """Serves an application for the length of a block; the client has a platform's key."""
     return served
+
+
+@pytest.fixture
+def serve_live() -> Callable[[FastAPI], AbstractContextManager[Live]]:
+    """Serves an application for the length of a block."""
+    return live
 
 
 @pytest.fixture(scope="session")
@@ -105,23 +150,35 @@ def matcher(folder: Path, bundle: Path) -> Matcher:
 
 
 @pytest.fixture(scope="session")
-def client(folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A service on the clinic as it stands, shared by all tests that only ask."""
-    database = new_database(tmp_path_factory.mktemp("service"))
+def client(
+    folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[str, Path], str]
+) -> Iterator[httpx.Client]:
+    """A service on the clinic as it stands, shared by all tests that only ask; the client has a platform's key."""
+    database = new_database("sqlite", tmp_path_factory.mktemp("service"))
     with served(create_app(SETTINGS, Sources(bundle, data=folder, database=database), lambda: NOW)) as client:
         yield client
 
 
+@pytest.fixture(scope="session")
+def listed(clinic: tuple[Dataset, Truth]) -> DirectoryData:
+    """The clinic's directory."""
+    return from_dataset(clinic[0])
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> str:
-    """URL of a database with the newest schema and nothing in it."""
-    return new_database(tmp_path)
+def stored(database: str, listed: DirectoryData) -> str:
+    """URL of a database that holds the clinic's directory, once on SQLite and once on PostgreSQL."""
+    engine = connect(database)
+    load_directory(engine, listed, NOW)
+    engine.dispose()
+    return database
 
 
-def new_database(folder: Path) -> str:
-    url = f"sqlite:///{folder}/service.db"
-    open_database(url).dispose()
-    return url
+@pytest.fixture
+def service(stored: str, bundle: Path) -> Iterator[Live]:
+    """A service on the stored directory: `service.as_("platform")` is a client with a key of that scope."""
+    with live(create_app(SETTINGS, Sources(bundle, database=stored), lambda: NOW)) as running:
+        yield running
 
 
 @pytest.fixture

@@ -1,0 +1,81 @@
+"""What was typed, asked of the same room as the API asks: an answer to show, or what to mend beside each field."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from data.errors import RequestError
+from serving import problems
+from serving.keys import Caller
+from serving.matcher import problems_of
+from serving.pages.form import Asked, Typed, asked
+from serving.pages.options import Options
+from serving.pages.shown import Shown
+from serving.pages.words import label_of
+from serving.schemas import FieldProblem, RecommendationAnswer, RecommendationRequest
+from serving.service import Service
+from serving.writes import Asked as Write
+
+
+@dataclass(frozen=True)
+class Mend:
+    """One thing to look at again: which field of the form (empty: none of them), and what about it."""
+
+    place: str
+    label: str
+    words: str
+
+
+class TypedWrongError(Exception):
+    """The request breaks rules; `mends` says which field and how."""
+
+    def __init__(self, mends: Sequence[Mend]):
+        self.mends = list(mends)
+        super().__init__(f"{len(self.mends)} fields")
+
+
+def ask(service: Service, caller: Caller, typed: Typed) -> Shown:
+    """The answer, kept in the journal like any other. Raises TypedWrongError, or what the service raises.
+
+    Asked as the platform asks, whoever is signed in: no predicted outcome even reaches this room.
+    """
+    wanted = asked(typed)
+    as_platform = replace(caller, scopes=frozenset({"platform"}))
+    try:
+        request = RecommendationRequest.model_validate(wanted.body)
+        outcome = service.recommend(as_platform, request, Write.of(None, "POST", "/match", b""))
+    except ValidationError as error:
+        found = problems.refused(error) + _late(service, caller, wanted.body, error)
+        raise TypedWrongError(_mends(found, wanted, service, caller)) from None
+    except RequestError as error:
+        raise TypedWrongError(_mends(problems.of_problems(error.problems), wanted, service, caller)) from None
+    return Shown(RecommendationAnswer.model_validate_json(outcome.body), service.settings.zone)
+
+
+def _late(service: Service, caller: Caller, body: dict[str, Any], error: ValidationError) -> list[FieldProblem]:
+    """What the rest of the request would have been refused for, so that everything is told at once."""
+    errors = [dict(one) for one in error.errors(include_url=False, include_input=False)]
+    rest, positions = problems.without(body, errors)
+    try:
+        request = RecommendationRequest.model_validate({"client": {}, **rest})
+    except ValidationError:
+        return []
+    named = {problems.field_of(one["loc"]) for one in errors}
+    found = problems_of(service.matcher(caller), request, service.now(), positions)
+    return [one for one in problems.of_problems(found) if one.field not in named]
+
+
+def _mends(found: Sequence[FieldProblem], wanted: Asked, service: Service, caller: Caller) -> list[Mend]:
+    needed = Options(service.matcher(caller)).needed
+    mends = [_mend(one, wanted.field_of(one), needed, wanted.body["client"]) for one in found]
+    return list(dict.fromkeys(mends))
+
+
+def _mend(problem: FieldProblem, place: str, needed: frozenset[str], client: dict[str, Any]) -> Mend:
+    name = place.removeprefix("client.")
+    if place in needed and name not in client:
+        return Mend(place, label_of(place), "please fill this in; it decides who can see the client.")
+    label = label_of(place) if place else problem.field
+    return Mend(place, label, f"{problem.rule}.")

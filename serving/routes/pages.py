@@ -1,0 +1,185 @@
+"""Pages for people: sign in, find a therapist, and the API's documentation; nothing is loaded from elsewhere."""
+
+import importlib.util
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.routing import APIRoute
+from fastapi.staticfiles import StaticFiles
+
+from data.errors import BusyError, JournalError, NoKeyError, NotAllowedError, NotReadyError, TherapistFitError
+from data.instruments import INSTRUMENTS
+from serving.auth import COOKIE, TheService, needs
+from serving.keys import Caller
+from serving.pages import words
+from serving.pages.asking import Mend, TypedWrongError, ask
+from serving.pages.form import Typed
+from serving.pages.options import Options, topics_of
+from serving.pages.rendering import documentation, page
+from serving.pages.shown import Shown
+from serving.service import Service
+
+STATIC = Path(__file__).parents[1] / "static"
+SEE_OTHER = 303
+_LATER = "Nothing is lost: what you typed is still here. Please send it again in a moment."
+
+
+class _Page(APIRoute):
+    """A route for people: what the API answers with a problem document is told on a page here."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            try:
+                _ours(request)
+                return await handle(request)
+            except NoKeyError:
+                return RedirectResponse("/login", SEE_OTHER)
+            except NotAllowedError:
+                return _told(
+                    request, 403, "This key is not for this page", "Sign out, and sign in with a key for matching."
+                )
+            except TherapistFitError as error:
+                return _told(request, 503, "The service cannot answer just now", f"{error}")
+
+        return handler
+
+
+router = APIRouter(include_in_schema=False, route_class=_Page)
+
+
+async def typed_of(request: Request) -> Typed:
+    """The form that was sent."""
+    async with request.form() as form:
+        return Typed.of(form.multi_items())
+
+
+TheTyped = Annotated[Typed, Depends(typed_of)]
+_Matching = Annotated[Caller, needs("platform", "clinician")]
+
+
+def add_static(app: FastAPI) -> None:
+    """Style, script and pictures of our pages, and Swagger UI's, from this machine."""
+    swagger = importlib.util.find_spec("fastapi_offline")
+    assert swagger is not None
+    assert swagger.origin is not None
+    app.mount("/static/docs", StaticFiles(directory=Path(swagger.origin).parent / "static"))
+    app.mount("/static", StaticFiles(directory=STATIC))
+
+
+@router.get("/")
+def start() -> Response:
+    """The page that most people want."""
+    return RedirectResponse("/match", SEE_OTHER)
+
+
+@router.get("/docs")
+def docs(request: Request) -> Response:
+    """The API's documentation, to read and to try."""
+    app: FastAPI = request.app
+    return documentation(app.openapi_url or "/openapi.json", app.title)
+
+
+@router.get("/login")
+def login() -> Response:
+    """Asks for a key."""
+    return page("login.html", notice="")
+
+
+@router.post("/login")
+def sign_in(request: Request, service: TheService, typed: TheTyped) -> Response:
+    """Keeps a good key in a cookie that scripts cannot read and other sites cannot use."""
+    key = typed.one("key")
+    try:
+        service.admit(key)
+    except NoKeyError:
+        notice = "This key does not open the service: it may have expired, or a part of it may be missing. "
+        notice += "Please check it, or ask your administrator for a new one."
+        return page("login.html", 401, notice=notice)
+    response = RedirectResponse("/match", SEE_OTHER)
+    response.set_cookie(COOKIE, key, httponly=True, samesite="strict", secure=request.url.scheme == "https", path="/")
+    return response
+
+
+@router.post("/logout")
+def sign_out() -> Response:
+    """Forgets the key on this computer; the key itself stays as it is."""
+    response = RedirectResponse("/login", SEE_OTHER)
+    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    return response
+
+
+@router.get("/match")
+def match(service: TheService, caller: _Matching) -> Response:
+    """An empty form."""
+    return _match(service, caller, Typed())
+
+
+@router.post("/match")
+def find(service: TheService, caller: _Matching, typed: TheTyped) -> Response:
+    """Therapists for what was typed, or the form again with what to mend."""
+    return _asked(service, caller, typed)
+
+
+@router.post("/match/wish")
+def one_more_wish(service: TheService, caller: _Matching, typed: TheTyped) -> Response:
+    """The form again with room for one more wish, for a browser without scripts."""
+    return _match(service, caller, typed.with_wish())
+
+
+def _asked(service: Service, caller: Caller, typed: Typed, notice: str = "") -> HTMLResponse:
+    try:
+        return _match(service, caller, typed, ask(service, caller, typed), notice=notice, status=409 if notice else 200)
+    except TypedWrongError as error:
+        return _match(service, caller, typed, mends=error.mends, status=422)
+    except (JournalError, NotReadyError, BusyError):
+        return _match(service, caller, typed, notice=f"The service cannot answer just now. {_LATER}", status=503)
+
+
+def _match(
+    service: Service,
+    caller: Caller,
+    typed: Typed,
+    shown: Shown | None = None,
+    mends: Sequence[Mend] = (),
+    notice: str = "",
+    status: int = 200,
+) -> HTMLResponse:
+    options = Options(service.matcher(caller))
+    beside: dict[str, list[str]] = {}
+    for one in mends:
+        beside.setdefault(one.place, []).append(f"{one.words[:1].upper()}{one.words[1:]}")
+    sheets = [(name, INSTRUMENTS[name].name, list(enumerate(INSTRUMENTS[name].text, 1))) for name in words.SHEETS]
+    return page(
+        "match.html",
+        status,
+        who=caller.name,
+        typed=typed,
+        options=options,
+        wishes=topics_of(options, words.TOPICS),
+        topics=list(words.TOPICS.items()),
+        strengths=list(words.STRENGTHS.items()),
+        questionnaires=[(name, f"{words.SHEETS[name]}: {title}", items) for name, title, items in sheets],
+        asked=words.ASKED,
+        answers=words.ANSWERS,
+        shown=shown,
+        problems=list(mends),
+        errors=beside,
+        notice=notice,
+    )
+
+
+def _told(request: Request, status: int, heading: str, *lines: str) -> HTMLResponse:
+    caller: Caller | None = getattr(request.state, "caller", None)
+    who = caller.name if caller else ""
+    return page("notice.html", status, who=who, heading=heading, lines=lines, back="/match", back_words="Try again")
+
+
+def _ours(request: Request) -> None:
+    """A form of another site is refused even if its browser sent the cookie along."""
+    if request.method == "POST" and request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise NotAllowedError("this form was sent from another site -> open the page itself and send it from there")

@@ -63,7 +63,7 @@ class Posed:
 
 def pose(matcher: Matcher, waiting: Sequence[Waiting], cases: OpenCases, terms: Terms, now: dt.datetime) -> Posed:
     """The waiting list under hard rules, places and terms. Raises ConfigError for a group that is no client column."""
-    strange = [_strange(name) for name in terms.groups if not _is_known(name, matcher)]
+    strange = [_strange(name) for name in terms.groups if not is_group(name, matcher)]
     if strange:
         raise ConfigError(strange)
     clients = tuple(_client(matcher, one, now) for one in waiting)
@@ -164,7 +164,8 @@ def _word(one: Client, name: str) -> str:
     return UNKNOWN if value is None else str(value).partition("|")[0]
 
 
-def _is_known(name: str, matcher: Matcher) -> bool:
+def is_group(name: str, matcher: Matcher) -> bool:
+    """Whether clients have such a column, so that its values make groups."""
     return name in CLIENT_KINDS or name in matcher.client_kinds()
 
 

@@ -115,6 +115,7 @@ class GroupGain(_Answer):
 class AllocationAnswer(_Answer):
     """A waiting list at once."""
 
+    allocation_id: str | None = Field(None, exclude_if=lambda value: value is None)
     as_of: dt.date
     model: ModelInfo
     counts: AllocationCounts

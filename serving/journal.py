@@ -55,9 +55,13 @@ def write(connection: sa.Connection, entry: Entry, tenant: str) -> None:
 def read(connection: sa.Connection, recommendation_id: str, tenant: str) -> sa.Row[Any]:
     """The journal's row of an answer. Raises NotFoundError without one, GoneError if it has been erased."""
     mine = sa.and_(RECOMMENDATIONS.c.tenant == tenant, RECOMMENDATIONS.c.recommendation_id == recommendation_id)
-    row = connection.execute(sa.select(RECOMMENDATIONS).where(mine)).one_or_none()
+    return there(connection.execute(sa.select(RECOMMENDATIONS).where(mine)).one_or_none(), "recommendation")
+
+
+def there(row: sa.Row[Any] | None, what: str) -> sa.Row[Any]:
+    """The row. Raises NotFoundError if there is none, GoneError if what it held has been erased."""
     if row is None:
-        raise NotFoundError("no such recommendation here -> see that the id and the key belong together")
+        raise NotFoundError(f"no such {what} here -> see that the id and the key belong together")
     if row.erased_at is not None:
         raise GoneError(f"erased on {row.erased_at:%Y-%m-%d}, with everything else of the client -> ask anew")
     return row

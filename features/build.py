@@ -57,7 +57,12 @@ class FeatureSet:
         return [*ROW_FEATURES, *(_declared(name, meaning) for name, meaning in self.declared.items())]
 
     def _rows(self, group: Group) -> list[Feature]:
-        return [f for f in self.row_features() if f.group == group and f.name in self.words]
+        return self._rows_of[group]
+
+    @cached_property
+    def _rows_of(self) -> dict[Group, list[Feature]]:
+        features = [f for f in self.row_features() if f.name in self.words]
+        return {group: [f for f in features if f.group == group] for group in ("client", "therapist")}
 
     @cached_property
     def _pairs(self) -> list[PairFeature]:
@@ -100,9 +105,15 @@ class FeatureSet:
         return np.concatenate([np.zeros((rows.size, 0)), *blocks], axis=1)
 
     def build_pairs(self, clients: Columns, therapists: Columns, pairs: Pairs) -> Floats:
-        """The part of `build` that depends on both."""
-        blocks = [feature.build(clients, therapists, pairs)[:, None] for feature in self._pairs]
-        return np.concatenate([np.zeros((len(pairs), 0)), *blocks], axis=1)
+        """The part of `build` that depends on both, shape (pairs, columns_of("pair"))."""
+        return np.ascontiguousarray(self.build_pairs_by_column(clients, therapists, pairs).T)
+
+    def build_pairs_by_column(self, clients: Columns, therapists: Columns, pairs: Pairs) -> Floats:
+        """The same as (columns, pairs): how it is built, and what one client with many therapists is quick with."""
+        found = np.empty((len(self._pairs), len(pairs)))
+        for row, feature in zip(found, self._pairs, strict=True):
+            row[:] = feature.build(clients, therapists, pairs)
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for the bundle; `from_json` takes them back."""

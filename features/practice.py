@@ -72,6 +72,25 @@ class Slots:
         return int(np.searchsorted(self.starts_at, moment.astype(self.starts_at.dtype), side))
 
     @cached_property
+    def _by_therapist(self) -> tuple[Ints, Ints]:
+        """Slots therapist by therapist, each's in order of time, and where each therapist's begin."""
+        grouped = np.argsort(self.therapist, kind="stable")
+        ends = np.arange(self.therapist.max(initial=-1) + 2)
+        return grouped, np.searchsorted(self.therapist[grouped], ends)
+
+    def of_therapist(self, row: int) -> Ints:
+        """Rows of one therapist's slots, in order of time."""
+        grouped, begins = self._by_therapist
+        return grouped[begins[row] : begins[row + 1]] if row + 1 < len(begins) else grouped[:0]
+
+    def soonest(self, bookable: Bools, size: int) -> Moments:
+        """Start of the first bookable slot of each of `size` therapists, NaT where there is none."""
+        first = np.full(size, np.datetime64("NaT"), dtype="datetime64[s]")
+        taken = np.flatnonzero(bookable)[::-1]  # backwards, so that the first in time is written last
+        first[self.therapist[taken]] = self.starts_at[taken]
+        return first
+
+    @cached_property
     def free_by_modality(self) -> dict[str, Bools]:
         """Free slots of each modality; those of unknown modality are in none."""
         return {word: self.free & (self.modality.index == i) for i, word in enumerate(self.modality.vocabulary)}

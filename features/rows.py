@@ -43,8 +43,12 @@ def therapist_columns(
     kinds: Mapping[str, str] = THERAPIST_KINDS,
 ) -> Columns:
     """Therapist rows with the year and their track counts: `cases`, `days_since_last_case`, `cases_with.<problem>`."""
-    columns = Columns.of(table, kinds, size).with_numbers(year=year, age=np.full(size, np.nan), **cases)
-    return columns.with_numbers(age=year - columns.number("birth_year"))
+    return with_track(Columns.of(table, kinds, size), year, cases)
+
+
+def with_track(profiles: Columns, year: Floats, cases: Mapping[str, Floats]) -> Columns:
+    """Profiles with the year, the age in it, and the track counts."""
+    return profiles.with_numbers(year=year, age=year - profiles.number("birth_year"), **cases)
 
 
 def from_history(

@@ -2,11 +2,12 @@
 
 import datetime as dt
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from data.errors import Problem
-from features.columns import Columns
+from features.columns import Columns, Floats
 from features.eligibility import unanswered
 from features.practice import Ask, Practice
 from features.rows import CLIENT_KINDS
@@ -17,6 +18,9 @@ from serving.settings import Settings
 from training.bundle import Bundle, Prepared
 
 _DAYS_KEPT = 4
+
+Audience = Literal["platform", "clinical"]
+"""For whom an answer is made: only clinicians and auditors see what is to be expected of an outcome."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class Question:
     client: Columns
     practice: Practice
     ask: Ask
+    price: Floats | None = None
+    """(directory,), in SD: what a place of each is worth to others; the order subtracts it."""
 
 
 def question(matcher: Matcher, request: RecommendationRequest, now: dt.datetime) -> Question:

@@ -16,7 +16,7 @@ from serving.allocation_told import allocation
 from serving.directory import Directory
 from serving.matcher import Matcher, problems_of, question
 from serving.problems import refused
-from serving.recommend import answer
+from serving.recommend import Ids, answer
 from serving.safety import assess
 from serving.schemas import RecommendationAnswer, RecommendationRequest
 from serving.service import Clock, load_servable, utc_now
@@ -46,7 +46,8 @@ def rank_once(
     if problems:
         raise RequestError(problems)
     assessment = assess(request.measures, settings.safety, matcher.safety_day(request, moment))
-    return answer(matcher, question(matcher, request, moment), assessment, new_id(moment), None)
+    asked = question(matcher, request, moment)
+    return answer(matcher, asked, assessment, Ids(new_id(moment)), "platform", None).answer
 
 
 def allocate_once(

@@ -1,14 +1,15 @@
 """Why a therapist stands where they stand, in plain words with exact numbers: the shares add up to the utility."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from features.build import FeatureSet
 from features.catalog import CATALOG
-from features.columns import Columns, Ints, Pairs
-from training.ranking import Weighing
+from features.columns import Columns, Floats
+from training.fits import Parts
 
 MOST_FOR, MOST_AGAINST = 3, 2
 WORTH_SAYING = 0.01
@@ -68,65 +69,71 @@ class Part:
     share: float
 
 
-def parts_of(contributions: Mapping[str, Mapping[str, float]], weighing: Weighing, features: FeatureSet) -> list[Part]:
-    """Shares of the utility by feature, largest first; columns of one feature are one part."""
-    heads = weighing.among(list(contributions))
-    total: dict[str, float] = {}
-    for name, per_unit in zip(heads.names, heads.share.tolist(), strict=True):
-        for column, share in contributions[name].items():
-            part = _part_of(column, features)
-            total[part] = total.get(part, 0.0) + per_unit * share
-    return sorted((Part(name, share) for name, share in total.items()), key=lambda part: (-abs(part.share), part.name))
+def parts_of(parts: Parts, features: FeatureSet) -> list[list[Part]]:
+    """For each therapist the shares of the utility by feature, largest first; columns of one feature are one part."""
+    names = [_part_of(column, features) for column in parts.names]
+    distinct = sorted(set(names))
+    place = {name: i for i, name in enumerate(distinct)}
+    total = np.zeros((len(distinct), len(parts.values)))
+    np.add.at(total, [place[name] for name in names], parts.values.T)
+    return [
+        sorted(map(Part, distinct, shares), key=lambda part: (-abs(part.share), part.name))
+        for shares in total.T.tolist()
+    ]
 
 
 def in_words(
     parts: Sequence[Part],
     utility: float,
-    values: Mapping[str, str | float | None],
+    value_of: Callable[[str], str | float | None],
     meanings: Mapping[str, str],
     few_cases: bool,
 ) -> list[str]:
     """The largest parts for and against, then the rest; the numbers shown add up to the utility shown.
 
-    `meanings` says in plain words what each feature is; with few cases earlier results are told as one neutral part.
+    `value_of` gives what a feature is of this pair, `meanings` what it is in plain words; with few cases earlier
+    results are told as one neutral part.
     """
     told = [part for part in (_as_one(parts) if few_cases else parts) if abs(part.share) >= WORTH_SAYING]
     shown = [part for part in told if part.share > 0][:MOST_FOR] + [part for part in told if part.share < 0][
         :MOST_AGAINST
     ]
-    words = [f"{_words(part, values.get(part.name), meanings)} ({part.share:+.2f})" for part in shown]
+    words = [f"{_words(part, value_of(part.name), meanings)} ({part.share:+.2f})" for part in shown]
     rest = round(utility, 2) - sum(round(part.share, 2) for part in shown)
     if not shown:
         return [f"Close to the average of the therapists who can see this client ({rest + 0.0:+.2f})"]
     return words + [f"{_REST} ({rest:+.2f})"] * (abs(rest) >= 0.005)
 
 
-def values_of(features: FeatureSet, client: Columns, therapists: Columns, row: int) -> dict[str, str | float | None]:
-    """What each feature of one pair is: a number, the words that apply, or None where nothing is on record."""
-    rows: Ints = np.array([row])
-    one = therapists.take(rows)
-    pairs = Pairs.each(1)
-    built = {
-        **dict(zip(features.columns_of("therapist"), features.build_rows("therapist", one)[0], strict=True)),
-        **dict(zip(features.columns_of("pair"), features.build_pairs(client, one, pairs)[0], strict=True)),
-    }
-    return {name: _value(name, features, built) for name in {features.feature_of[column] for column in built}}
+@dataclass(frozen=True)
+class Built:
+    """Feature columns of some therapists as they meet one client, by name, each (therapists,)."""
+
+    features: FeatureSet
+    columns: Mapping[str, Floats]
+
+    @classmethod
+    def of(cls, features: FeatureSet, therapists: Columns, pairs: Floats) -> Self:
+        """From the therapists' rows and the columns of their pairs, (columns, therapists)."""
+        own = dict(zip(features.columns_of("therapist"), features.build_rows("therapist", therapists).T, strict=True))
+        return cls(features, own | dict(zip(features.columns_of("pair"), pairs, strict=True)))
+
+    def value(self, name: str, one: int) -> str | float | None:
+        """What a feature of one of them is: a number, the words that apply, or None where nothing is on record."""
+        words = self.features.words.get(name)
+        if words is None:
+            number = float(self.columns[name][one]) if name in self.columns else np.nan
+            return None if np.isnan(number) else number
+        here = [self.columns[f"{name}.{word}"][one] for word in words]
+        if np.isnan(here).any():
+            return None
+        return ", ".join(word.replace("_", " ") for word, is_so in zip(words, here, strict=True) if is_so) or "other"
 
 
 def _part_of(column: str, features: FeatureSet) -> str:
     if column.startswith(EFFECT):
         return ".".join(column.split(".")[:2])
     return features.feature_of.get(column, column)
-
-
-def _value(name: str, features: FeatureSet, built: Mapping[str, float]) -> str | float | None:
-    words = features.words[name]
-    if words is None:
-        return None if np.isnan(built[name]) else float(built[name])
-    here = [built[f"{name}.{word}"] for word in words]
-    if np.isnan(here).any():
-        return None
-    return ", ".join(word.replace("_", " ") for word, is_so in zip(words, here, strict=True) if is_so) or "other"
 
 
 def meanings_of(features: FeatureSet) -> dict[str, str]:

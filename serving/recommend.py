@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from features.columns import Floats, Ints
 from features.eligibility import Judgement, judge
 from serving import reasons
 from serving.cautions import cautions, few_cases
-from serving.matcher import Matcher, Question
+from serving.exploration import WORDS as EXPLORED
+from serving.exploration import Draw, Explored, explore, near, unexplored
+from serving.matcher import Audience, Matcher, Question
 from serving.notes import notes
 from serving.safety import Assessment
 from serving.schemas import (
@@ -26,8 +29,9 @@ from serving.schemas import (
     VersusSoonest,
 )
 from training.bundle import Manifest
-from training.head import PairPosterior
-from training.ranking import Gain, Ranked, difference, rank
+from training.first import First, Told, first, soonest_first, told
+from training.fits import Fits
+from training.ranking import Gain, difference
 
 _RELAX_WORDS: Mapping[str, str] = {
     "modality": "if any way of meeting will do",
@@ -37,33 +41,59 @@ _RELAX_WORDS: Mapping[str, str] = {
 }
 
 
+@dataclass(frozen=True)
+class Ids:
+    """What an answer and its safety task are called."""
+
+    recommendation_id: str
+    task_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer, and what the journal keeps beside it."""
+
+    answer: RecommendationAnswer
+    propensities: Mapping[str, float] | None
+    """Each therapist's chance of standing first; None while exploration is off."""
+
+
 def answer(
-    matcher: Matcher, asked: Question, assessment: Assessment, recommendation_id: str, task_id: str | None
-) -> RecommendationAnswer:
-    """The answer to a good request: ranked, held for a clinician, or empty with what happens next."""
+    matcher: Matcher, asked: Question, assessment: Assessment, ids: Ids, audience: Audience, draw: Draw | None
+) -> Answered:
+    """The answer to a good request: ranked, held for a clinician, or empty with what happens next.
+
+    A pure function of what it is given. `draw` is the lot of a service that explores; it is not used where anything
+    about self-harm was reported.
+    """
     judgement = judge(asked.practice, asked.ask)
     rows = np.flatnonzero(judgement.eligible)
     held = assessment.status == "held"
-    ranked = _Ranking.of(matcher, asked, judgement, rows) if len(rows) and not held else None
+    lot = None if draw is None or assessment.needs_task else draw
+    ranked = _Ranking.of(matcher, asked, judgement, rows, lot) if len(rows) and not held else None
     settings = matcher.settings
     next_step = (settings.held_next_step or settings.next_step) if held else None if len(rows) else settings.next_step
-    return RecommendationAnswer(
-        recommendation_id=recommendation_id,
+    given = RecommendationAnswer(
+        recommendation_id=ids.recommendation_id,
         model=model_info(matcher.bundle.manifest, matcher.version, matcher.directory.meta),
         as_of=asked.day,
         counts=Counts(considered=matcher.directory.size, eligible=len(rows)),
-        meaningful_difference=ranked.ranked.meaningful_difference if ranked else None,
+        meaningful_difference=ranked.first.meaningful_difference if ranked else None,
         recommendations=ranked.recommendations() if ranked else [],
         versus_soonest=ranked.versus_soonest() if ranked else None,
         excluded=judgement.counts(),
         rules_not_checked=list(judgement.not_checked),
         relaxations=_relaxations(judgement),
         safety=Safety(
-            status=assessment.status, asked=list(assessment.asked), task_id=task_id, words=assessment.words(settings)
+            status=assessment.status,
+            asked=list(assessment.asked),
+            task_id=ids.task_id,
+            words=assessment.words(settings),
         ),
         next_step=next_step,
-        notes=notes(matcher, asked),
+        notes=notes(matcher, asked) + (ranked.explored_words() if ranked else []),
     )
+    return Answered(given, None if draw is None else ranked.propensities() if ranked else {})
 
 
 def model_info(manifest: Manifest, version: str, meta: DirectoryMeta) -> ModelInfo:
@@ -87,59 +117,76 @@ def _relaxations(judgement: Judgement) -> list[Relaxation]:
 
 @dataclass(frozen=True)
 class _Ranking:
-    """The eligible of one question in order. Arrays are indexed by position in `rows`."""
+    """The eligible of one question in order. Arrays of n are indexed by position in `rows`."""
 
     matcher: Matcher
     asked: Question
     judgement: Judgement
     rows: Ints
-    posteriors: Mapping[str, PairPosterior]
-    ranked: Ranked
+    fits: Fits
+    first: First
+    explored: Explored
     wait: Floats
     """Days until the first bookable slot, with fractions; NaN where there is none."""
     wait_days: Floats
     """The same in whole calendar days."""
 
     @classmethod
-    def of(cls, matcher: Matcher, asked: Question, judgement: Judgement, rows: Ints) -> "_Ranking":
-        soonest = matcher.directory.soonest(judgement.bookable)[rows]
+    def of(cls, matcher: Matcher, asked: Question, judgement: Judgement, rows: Ints, lot: Draw | None) -> "_Ranking":
+        soonest = asked.practice.slots.soonest(judgement.bookable, matcher.directory.size)[rows]
         wait = _days(soonest - asked.ask.now)
         whole = _days(soonest.astype("datetime64[D]") - asked.ask.day.astype("datetime64[D]"))
-        posteriors = matcher.bundle.posteriors(asked.client, matcher.prepared(asked.day), rows)
-        ids = [matcher.directory.ids[row] for row in rows]
-        ranked = rank(posteriors, matcher.bundle.weighing, wait, ids, groups_for=asked.request.k)
-        return cls(matcher, asked, judgement, rows, posteriors, ranked, wait, whole)
+        fits = matcher.bundle.fits(asked.client, matcher.prepared(asked.day), rows)
+        price = None if asked.price is None else asked.price[rows]
+        found = first(fits.heads, matcher.bundle.weighing, wait, asked.request.k, price)
+        explored = explore(found.order, near(found, whole), lot) if lot else unexplored(found.order)
+        return cls(matcher, asked, judgement, rows, fits, found, explored, wait, whole)
 
     def recommendations(self) -> list[Recommendation]:
-        return [self._one(int(at), number + 1) for number, at in enumerate(self.ranked.order[: self.asked.request.k])]
+        order, matcher, asked = self.explored.order, self.matcher, self.asked
+        rows, ids = self.rows[order], matcher.directory.ids
+        own = [self._own_slots(row) for row in rows.tolist()]
+        known = told(self.fits.heads, matcher.bundle.weighing, self.first.utility, order)
+        gains, utilities = self._gains(known), _intervals(known.utility, 1.0)
+        groups, waits = self.first.tie_group.tolist(), self.wait_days[order].tolist()
+        reasons, notes = self._reasons(order, rows), cautions(matcher, asked, rows, own)
+        return [
+            Recommendation(
+                therapist_id=ids[row],
+                rank=i + 1,
+                tie_group=groups[i],
+                utility=utilities[i],
+                gain={name: values[i] for name, values in gains.items()},
+                next_slots=self._slots(own[i]),
+                wait_days=None if np.isnan(waits[i]) else int(waits[i]),
+                reasons=reasons[i],
+                cautions=notes[i],
+                data_age_days=matcher.directory.age_days(row, asked.ask.day),
+            )
+            for i, row in enumerate(rows.tolist())
+        ]
 
-    def _one(self, at: int, number: int) -> Recommendation:
-        row, directory = int(self.rows[at]), self.matcher.directory
-        own = self._own_slots(row)
-        return Recommendation(
-            therapist_id=directory.ids[row],
-            rank=number,
-            tie_group=int(self.ranked.tie_group[at]),
-            utility=_interval(self.ranked.utility, at, 1.0),
-            gain=self._gains(at),
-            next_slots=self._slots(own),
-            wait_days=None if np.isnan(self.wait_days[at]) else int(self.wait_days[at]),
-            reasons=self._reasons(at, row),
-            cautions=cautions(self.matcher, self.asked, row, own),
-            data_age_days=directory.age_days(row, self.asked.ask.day),
-        )
+    def propensities(self) -> dict[str, float]:
+        """By therapist, the chance of standing first."""
+        ids = [self.matcher.directory.ids[row] for row in self.rows[self.explored.near].tolist()]
+        return dict(zip(ids, self.explored.propensity.tolist(), strict=True))
 
-    def _gains(self, at: int) -> dict[str, Interval]:
+    def explored_words(self) -> list[str]:
+        """What the client is told where some could have been shuffled."""
+        count = min(len(self.explored.near), len(self.explored.order))
+        return [EXPLORED.format(count=count)] if count > 1 else []
+
+    def _gains(self, known: Told) -> dict[str, list[Interval]]:
         weighing = self.matcher.bundle.weighing
         units = dict(zip(weighing.names, weighing.sd.tolist(), strict=True))
-        return {name: _interval(gain, at, units[name]) for name, gain in self.ranked.gains.items()}
+        return {name: _intervals(gain, units[name]) for name, gain in known.gains.items()}
 
     def _own_slots(self, row: int) -> Ints:
-        slots = self.matcher.directory.practice.slots
-        return np.flatnonzero(self.judgement.bookable & (slots.therapist == row))
+        own = self.asked.practice.slots.of_therapist(row)
+        return own[self.judgement.bookable[own]]
 
     def _slots(self, own: Ints) -> list[Slot]:
-        slots = self.matcher.directory.practice.slots
+        slots = self.asked.practice.slots
         return [
             Slot(
                 starts_at=slots.starts_at[at].item().replace(tzinfo=dt.UTC),
@@ -148,35 +195,34 @@ class _Ranking:
             for at in own[: self.matcher.settings.slots_shown]
         ]
 
-    def _reasons(self, at: int, row: int) -> list[str]:
-        bundle, prepared = self.matcher.bundle, self.matcher.prepared(self.asked.day)
-        shares = bundle.contributions(self.asked.client, prepared, self.rows, at)
-        parts = reasons.parts_of(shares, bundle.weighing, bundle.features)
-        values = reasons.values_of(bundle.features, self.asked.client, prepared.columns, row)
-        meanings = reasons.meanings_of(bundle.features)
-        few = few_cases(self.matcher, self.asked, row)
-        return reasons.in_words(parts, float(self.ranked.utility.mean[at]), values, meanings, few)
+    def _reasons(self, order: Ints, rows: Ints) -> list[list[str]]:
+        bundle, prepared = self.matcher.bundle, self.fits.met.prepared
+        built = reasons.Built.of(bundle.features, prepared.columns.take(rows), self.fits.met.built[:, order])
+        meanings, few = reasons.meanings_of(bundle.features), few_cases(self.matcher, self.asked, rows)
+        parts = reasons.parts_of(self.fits.parts(bundle.weighing, order), bundle.features)
+        worth = self.first.utility[order].tolist()
+        return [
+            reasons.in_words(parts[i], worth[i], partial(built.value, one=i), meanings, bool(few[i]))
+            for i in range(len(order))
+        ]
 
     def versus_soonest(self) -> VersusSoonest | None:
         """What waiting for the first brings over whoever has the soonest free time; None where waits are unknown."""
-        top, waits = int(self.ranked.order[0]), self.wait_days
+        top, waits, total = int(self.explored.order[0]), self.wait_days, self.first.utility
         if np.isnan(waits[top]):
             return None
-        total = self.ranked.utility.mean
-        ids = np.array([self.matcher.directory.ids[row] for row in self.rows])
-        soonest = int(np.lexsort((ids, -total, np.where(np.isnan(self.wait), np.inf, self.wait)))[0])
+        (soonest,) = soonest_first(self.wait, total, 1).tolist()
         extra = int(waits[top] - waits[soonest])
         if top == soonest:
             words = "The first in the list also has the soonest free time."
             return VersusSoonest(gain=0.0, low=0.0, high=0.0, extra_days=0, words=words)
-        gain, low, high = difference(self.posteriors, self.matcher.bundle.weighing, total, top, soonest)
+        gain, low, high = difference(self.fits.heads, self.matcher.bundle.weighing, total, top, soonest)
         words = _waiting(gain, low, high, extra) + self._as_good_and_sooner(top)
         return VersusSoonest(gain=gain, low=low, high=high, extra_days=extra, words=words)
 
     def _as_good_and_sooner(self, top: int) -> str:
         """Whoever, among those shown who cannot be told apart from the first, is free before them."""
-        shown = self.ranked.order[: self.asked.request.k]
-        tied = shown[self.ranked.tie_group[shown] == self.ranked.tie_group[top]]
+        tied = self.explored.order[self.first.tie_group == self.first.tie_group[0]]
         sooner = tied[self.wait_days[tied] < self.wait_days[top]]
         if not len(sooner):
             return ""
@@ -199,9 +245,9 @@ def _waiting(gain: float, low: float, high: float, extra: int) -> str:
     return f"{start}: the difference may be nothing, and the soonest free time is a good choice too."
 
 
-def _interval(gain: Gain, at: int, unit: float) -> Interval:
-    mean, low, high = (float(values[at]) / unit for values in (gain.mean, gain.low, gain.high))
-    return Interval(mean=mean, low=low, high=high)
+def _intervals(gain: Gain, unit: float) -> list[Interval]:
+    ends = zip(*((values / unit).tolist() for values in (gain.mean, gain.low, gain.high)), strict=True)
+    return [Interval(mean=mean, low=low, high=high) for mean, low, high in ends]
 
 
 def _days(spans: np.ndarray) -> Floats:

@@ -1,6 +1,7 @@
 """The running service behind its routes: what is loaded, how it stays current, and how one answer is made and kept."""
 
 import datetime as dt
+import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from data.loading import from_dataset, read_directory
 from data.sql import SETTINGS, TENANT
 from serving import journal
 from serving.directory import Directory
+from serving.exploration import Draw
 from serving.keys import Caller, caller_of
-from serving.matcher import Matcher, problems_of, question
-from serving.recommend import answer
+from serving.matcher import Audience, Matcher, problems_of, question
+from serving.recommend import Ids, answer
 from serving.safety import Assessment, assess
 from serving.schemas import RecommendationRequest
 from serving.settings import Settings
@@ -86,13 +88,14 @@ class Service:
     @classmethod
     def open(cls, settings: Settings, sources: Sources, now: Clock = utc_now) -> "Service":
         """Loads everything. Raises a TherapistFitError that says what is missing."""
+        engine = connect(sources.database)
         try:
-            engine = connect(sources.database)
             require_schema(engine)
-        except sa.exc.SQLAlchemyError as error:
-            raise no_database(error) from error
-        fixed = None if sources.data is None else Directory.of(from_dataset(read(sources.data)), settings)
-        return cls(settings, engine, Model.of(sources.bundle, sources.version), now, fixed, sources)
+            fixed = None if sources.data is None else Directory.of(from_dataset(read(sources.data)), settings)
+            return cls(settings, engine, Model.of(sources.bundle, sources.version), now, fixed, sources)
+        except Exception as error:
+            engine.dispose()
+            raise no_database(error) if isinstance(error, sa.exc.SQLAlchemyError) else error from error
 
     def close(self) -> None:
         """Gives the database's connections back."""
@@ -180,9 +183,14 @@ class Service:
             raise RequestError(problems)
         assessment = assess(request.measures, self.settings.safety, matcher.safety_day(request, now))
         recommendation_id = new_id(now)
-        task = self._task(assessment, now)
+        task, draw = self._task(assessment, now), self._draw()
         given = answer(
-            matcher, question(matcher, request, now), assessment, recommendation_id, task.task_id if task else None
+            matcher,
+            question(matcher, request, now),
+            assessment,
+            Ids(recommendation_id, task.task_id if task else None),
+            audience_of(caller),
+            draw,
         )
         return journal.Entry(
             recommendation_id=recommendation_id,
@@ -194,9 +202,11 @@ class Service:
             directory_version=matcher.directory.version,
             directory_source=matcher.directory.source,
             settings_hash=self.settings.hash,
-            answer=given.model_dump_json().encode(),
+            answer=given.answer.model_dump_json().encode(),
             audience=audience_of(caller),
             key_id=caller.key_id,
+            seed=draw.seed if draw else None,
+            propensities=given.propensities,
             released_from=released_from,
             task=task,
         )
@@ -229,6 +239,11 @@ class Service:
         due = now + dt.timedelta(hours=self.settings.safety.hours_to_act)
         return journal.SafetyTask(new_id(now), assessment.status, assessment.raised_by, due)
 
+    def _draw(self) -> Draw | None:
+        """A lot for one request, where a named lead has signed for exploration."""
+        signed = self.settings.exploration
+        return None if signed is None else Draw(secrets.randbits(63), signed.share)
+
     def check(self) -> None:
         """Raises NotReadyError unless an answer could be given and kept now."""
         try:
@@ -237,7 +252,7 @@ class Service:
             raise no_database(error) from error
 
 
-def audience_of(caller: Caller) -> str:
+def audience_of(caller: Caller) -> Audience:
     """For whom an answer is made: predictions of an outcome are shown to `clinical` eyes only."""
     return "clinical" if caller.may("clinician", "auditor") else "platform"
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict
 
 from features.build import FeatureSet
 from features.columns import Columns, Pairs
-from features.rows import CLIENT_KINDS, THERAPIST_KINDS, client_columns, therapist_columns
+from features.rows import CLIENT_KINDS, THERAPIST_KINDS, client_columns, with_track
 from features.track import CASES_WITH
 from training.design import Design
+from training.fits import Fits, HeadFits, Met, Prepared
 from training.head import Head, PairPosterior, used_effects
 from training.ranking import Weighing
 
@@ -58,15 +59,6 @@ class Manifest(BaseModel):
     """True: learned from all that was known; False: only from what was known before the test block."""
     evaluation: Mapping[str, Any]
     versions: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Therapists of a directory on a day: their columns, positions in the bundle (-1: never seen), ranking columns."""
-
-    columns: Columns
-    position: Ints
-    ranking: Floats
 
 
 @dataclass(frozen=True)
@@ -125,12 +117,23 @@ class Bundle:
         return client_columns(table, size, _years(size, day), self.manifest.severity_of, kinds)
 
     def therapists(self, ids: Sequence[str], table: Mapping[str, Any], day: dt.date | None) -> Prepared:
-        """Therapist rows of a directory joined by id with what the bundle knows of them."""
+        """Therapist rows of a table joined by id with what the bundle knows of them."""
         kinds = THERAPIST_KINDS | dict(self.manifest.kinds.get("therapists", {}))
+        return self.prepare(ids, Columns.of(table, kinds, len(ids)), day)
+
+    def prepare(self, ids: Sequence[str], profiles: Columns, day: dt.date | None) -> Prepared:
+        """The same from profiles that are columns already."""
         position = np.array([self._place.get(name, -1) for name in ids], dtype=np.int64)
         cases = self.records.on(position, np.datetime64("NaT" if day is None else day, "D"))
-        columns = therapist_columns(table, len(ids), _years(len(ids), day), cases, kinds)
-        return Prepared(columns, position, self.design.therapist(self.features.build_rows("therapist", columns)))
+        columns = with_track(profiles, _years(len(ids), day), cases)
+        ranking = self.design.therapist(self.features.build_rows("therapist", columns))
+        return Prepared(columns, position, ranking, ranking.sum(axis=0), self._bases(ranking))
+
+    def _bases(self, ranking: Floats) -> dict[str, Floats]:
+        """What therapist columns add to each head's fit, whoever the client is."""
+        size, width = self.design.ranking.stop - self.design.ranking.start, ranking.shape[1]
+        b = {name: head.ranking_b(size)[:width] for name, head in self.heads.items()}
+        return {name: ranking @ own if len(own) else np.zeros(len(ranking)) for name, own in b.items()}
 
     def ranking_columns(self, client: Columns, prepared: Prepared, rows: Ints) -> Floats:
         """Standardised border columns that rank, for one client with the therapists at `rows`."""
@@ -148,26 +151,24 @@ class Bundle:
             found[name] = fit.scaled(self._unit(head, client, fit.mean))
         return found
 
-    def contributions(self, client: Columns, prepared: Prepared, rows: Ints, which: int) -> dict[str, dict[str, float]]:
-        """Parts of one gain, by head: feature column or `effect.<name>` -> share; they sum to the gain exactly.
+    def fits(self, client: Columns, prepared: Prepared, rows: Ints) -> Fits:
+        """The same fits for an answer: means of all at `rows` (ascending), variances of whom they are asked for."""
+        pairs = Pairs(np.zeros(len(rows), dtype=np.int64), rows)
+        built = self.features.build_pairs_by_column(client, prepared.columns, pairs)
+        met = Met(prepared, rows, built, self.design.pair.by_column(built), prepared.position[rows])
+        effects = self.design.effect_columns(client)[0]
+        at = np.flatnonzero(effects)
+        found = {name: self._fits(name, head, client, met, effects) for name, head in self.heads.items()}
+        names = self.design.names[self.design.ranking]
+        return Fits(found, met, names, [self.design.effects[i] for i in at], at)
 
-        `which` is a position in `rows`. Parts are exact on the link scale, then put into the head's unit.
-        """
-        ranking = self.ranking_columns(client, prepared, rows)
-        found = {}
-        for name, head in self.heads.items():
-            columns, effects = self._inputs(head, ranking, client)
-            mine, average = head.terms(columns, effects, prepared.position[rows], which)
-            fits = head.mean(columns, np.repeat(effects[None], len(rows), axis=0), prepared.position[rows])
-            parts = (mine - average) * self._unit(head, client, fits)
-            found[name] = dict(zip(self.part_names(head), parts.tolist(), strict=True))
-        return found
-
-    def part_names(self, head: Head) -> list[str]:
-        """Names of the parts of a fit: ranking columns, `effect.therapist`, `effect.strength.anxiety`, `remainder`."""
-        columns = self.design.names[self.design.ranking] if head.info.parts.columns else ()
-        effects = [f"effect.{self.design.effects[i]}" for i in used_effects(self.design, head.info.parts)]
-        return [*columns, *effects, *(["remainder"] if head.remainder.text else [])]
+    def _fits(self, name: str, head: Head, client: Columns, met: Met, effects: Floats) -> HeadFits:
+        used = used_effects(self.design, head.info.parts)
+        local = np.flatnonzero(effects[used])
+        fits = HeadFits(head, met, met.prepared.base[name], local, used[local], effects[used[local]])
+        if head.info.kind == "gaussian":
+            return fits
+        return replace(fits, unit=_chance_a_unit(self.expected(head, client) + float(fits.link.mean())))
 
     def expected(self, head: Head, client: Columns) -> float:
         """The prognosis of one client on the head's link scale."""
@@ -183,8 +184,13 @@ class Bundle:
         """1, or for a binary head the probability gained per unit of the logit at this client's expectation."""
         if head.info.kind == "gaussian":
             return 1.0
-        chance = 1 / (1 + np.exp(-(self.expected(head, client) + fits.mean())))
-        return float(chance * (1 - chance))
+        return _chance_a_unit(self.expected(head, client) + float(fits.mean()))
+
+
+def _chance_a_unit(log_odds: float) -> float:
+    """Probability gained per unit of the logit."""
+    chance = 1 / (1 + np.exp(-log_odds))
+    return float(chance * (1 - chance))
 
 
 def problem_words(bundle: Bundle) -> tuple[str, ...]:

@@ -33,18 +33,19 @@ class PairPosterior:
         """The posterior in other units: means and loadings times the factor, variances times its square."""
         return replace(self, mean=self.mean * factor, loading=self.loading * factor, own=self.own * factor**2)
 
-    def difference_sd(self, to: int) -> Floats:
-        """Standard deviation of each fit less that of the therapist at position `to`, shape (n,)."""
-        gap = self.loading - self.loading[to]
-        own = np.where(np.arange(len(self.own)) == to, 0.0, self.own + self.own[to])
+    def difference_sd(self, to: int, at: Ints | None = None) -> Floats:
+        """Standard deviation of each fit less that of the therapist at position `to`: of all, or of those `at`."""
+        at = np.arange(len(self.own)) if at is None else at
+        gap = self.loading[at] - self.loading[to]
+        own = np.where(at == to, 0.0, self.own[at] + self.own[to])
         sd: Floats = np.sqrt(np.einsum("np,np->n", gap, gap) + own)
         return sd
 
-    def gain_sd(self) -> Floats:
-        """Standard deviation of each fit less the mean fit of all n, shape (n,)."""
-        n = len(self.own)
-        gap = self.loading - self.loading.mean(axis=0)
-        own = self.own * (1 - 2 / n) + self.own.sum() / n**2
+    def gain_sd(self, at: Ints | None = None) -> Floats:
+        """Standard deviation of each fit less the mean fit of all n: of all, or of those `at`."""
+        n, at = len(self.own), np.arange(len(self.own)) if at is None else at
+        gap = self.loading[at] - self.loading.mean(axis=0)
+        own = self.own[at] * (1 - 2 / n) + self.own.sum() / n**2
         sd: Floats = np.sqrt(np.einsum("np,np->n", gap, gap) + np.maximum(own, 0.0))
         return sd
 
@@ -91,7 +92,7 @@ class Head:
         return Trees(self.trees, self.constant, self.fills)
 
     @cached_property
-    def _b_factor(self) -> Floats:
+    def b_factor(self) -> Floats:
         """A square root of the covariance of b: loading = border @ factor."""
         values, vectors = np.linalg.eigh(self.solution.b_cov)
         root: Floats = vectors * np.sqrt(np.maximum(values, 0.0))
@@ -129,7 +130,7 @@ class Head:
             border = border - np.where(seen[:, None], np.einsum("nqp,nq->np", s.per_border[at], effects), 0.0)
             within = np.where(seen[:, None, None], s.within[at], s.prior)
         own = np.einsum("nq,nqr,nr->n", effects, within, effects) + self.info.unseen
-        return PairPosterior(border @ s.b + known + self.remainder(ranking), border @ self._b_factor, own)
+        return PairPosterior(border @ s.b + known + self.remainder(ranking), border @ self.b_factor, own)
 
     def mean(self, ranking: Floats, effects: Floats, therapist: Ints) -> Floats:
         """Posterior mean of the fit of pairs, as `posterior` gives it, where no variance is needed."""
@@ -139,18 +140,26 @@ class Head:
         own = np.einsum("nq,nq->n", self._effects[np.maximum(therapist, 0)], effects)
         return fixed + np.where(therapist >= 0, own, 0.0)
 
-    def terms(self, ranking: Floats, effects: Floats, therapist: Ints, which: int) -> tuple[Floats, Floats]:
-        """Parts of the fit of pair `which`, and their averages over all n pairs: ranking columns, effects, remainder.
+    def ranking_b(self, columns: int) -> Floats:
+        """Coefficients of the border's last `columns`, those that rank; none if this head does without them."""
+        return self.solution.b[len(self.solution.b) - columns :] if self.info.parts.columns else np.zeros(0)
 
-        On the link scale the parts sum exactly to the posterior mean of the fit.
-        """
-        b = self.solution.b[len(self.solution.b) - ranking.shape[1] :]
-        u = np.zeros((len(therapist), len(effects)))
-        if len(self._effects):
-            u = np.where((therapist >= 0)[:, None], self._effects[np.maximum(therapist, 0)], 0.0)
-        kept = [self.remainder(ranking)[:, None]] if self.remainder.text else []
-        parts = np.column_stack([ranking * b, u * effects, *kept])
-        return parts[which], parts.mean(axis=0)
+    @cached_property
+    def by_effect(self) -> Floats:
+        """(q, therapists + 1): effects of each therapist, and behind them those of one never seen, 0."""
+        return np.ascontiguousarray(np.concatenate([self._effects, np.zeros((1, self._effects.shape[1]))]).T)
+
+    @cached_property
+    def within_by_effect(self) -> Floats:
+        """(q, q, therapists + 1): covariance of each therapist's effects, and behind them of one never seen."""
+        found = np.concatenate([self.solution.within, self.solution.prior[None]])
+        return np.ascontiguousarray(found.transpose(1, 2, 0))
+
+    @cached_property
+    def carried_total(self) -> Floats:
+        """(q, p): sum over the therapists of what their effects take from the border's coefficients."""
+        total: Floats = self.solution.per_border.sum(axis=0)
+        return total
 
     @cached_property
     def _effects(self) -> Floats:

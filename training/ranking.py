@@ -6,6 +6,7 @@ units of each head's standard deviation. `low` and `high` are 80 % posterior int
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,20 @@ WORTH = 0.05
 """Smallest utility difference, in SD, that is worth anything to a client."""
 SURE = 0.80
 Z80 = 1.2815515655446004
+
+
+class Posterior(Protocol):
+    """What an order is made from: the fit of one client with n therapists (`PairPosterior`, `training.fits`)."""
+
+    @property
+    def mean(self) -> Floats:
+        """(n,)"""
+
+    def gain_sd(self, at: Ints | None = None) -> Floats:
+        """Standard deviation of each fit less the mean fit of all n."""
+
+    def difference_sd(self, to: int, at: Ints | None = None) -> Floats:
+        """Standard deviation of each fit less that of the therapist at `to`."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +90,7 @@ class Ranked:
     """P(best - mean of the eligible > .05 SD)."""
 
 
-def utility(posteriors: Mapping[str, PairPosterior], weighing: Weighing) -> Floats:
+def utility(posteriors: Mapping[str, Posterior], weighing: Weighing) -> Floats:
     """Utility of every pair, in SD: weighted gains, mean 0 over the eligible."""
     heads = weighing.among(list(posteriors))
     fits = np.array([posteriors[name].mean for name in heads.names])
@@ -94,7 +109,7 @@ def utility_sd(sds: Mapping[str, Floats], weighing: Weighing) -> Floats:
 
 
 def rank(
-    posteriors: Mapping[str, PairPosterior],
+    posteriors: Mapping[str, Posterior],
     weighing: Weighing,
     wait_days: Floats,
     ids: Sequence[str],
@@ -114,7 +129,7 @@ def rank(
     spread = utility_sd(gain_sds, weighing)
     best_first = np.lexsort((names, -net))
     best = best_first[0]
-    chance = float(ndtr((total[best] - WORTH) / spread[best])) if spread[best] > 0 else float(total[best] > WORTH)
+    chance = chance_worth(float(total[best]), float(spread[best]))
     meaningful = chance >= SURE
     gains = {n: Gain.of(p.mean - p.mean.mean(), gain_sds[n]) for n, p in posteriors.items()}
     scarce = price is not None and float(net[best] - net.mean()) > WORTH
@@ -128,8 +143,13 @@ def rank(
     return Ranked(order, Gain.of(total, spread), gains, groups, meaningful, chance)
 
 
+def chance_worth(best: float, spread: float) -> float:
+    """P(the best is worth more than .05 SD over the mean of the eligible), from its utility and the SD of that."""
+    return float(ndtr((best - WORTH) / spread)) if spread > 0 else float(best > WORTH)
+
+
 def tie_groups(
-    posteriors: Mapping[str, PairPosterior], weighing: Weighing, total: Floats, best_first: Ints, first: int
+    posteriors: Mapping[str, Posterior], weighing: Weighing, total: Floats, best_first: Ints, first: int
 ) -> Ints:
     """Group 1 is everyone whom the best does not beat by .05 SD with probability .8; the next starts at the best left.
 
@@ -147,20 +167,23 @@ def tie_groups(
     return group
 
 
-def beats(posteriors: Mapping[str, PairPosterior], weighing: Weighing, total: Floats, position: int) -> Floats:
-    """P(u_position - u > .05 SD) for every therapist."""
-    spread = utility_sd({name: p.difference_sd(position) for name, p in posteriors.items()}, weighing)
-    margin = total[position] - total - WORTH
+def beats(
+    posteriors: Mapping[str, Posterior], weighing: Weighing, total: Floats, position: int, at: Ints | None = None
+) -> Floats:
+    """P(u_position - u > .05 SD) for every therapist, or for those `at`."""
+    counting = weighing.among(list(posteriors)).names
+    spread = utility_sd({name: posteriors[name].difference_sd(position, at) for name in counting}, weighing)
+    margin = total[position] - (total if at is None else total[at]) - WORTH
     with np.errstate(divide="ignore", invalid="ignore"):
         chance: Floats = np.where(spread > 0, ndtr(margin / spread), (margin > 0).astype(np.float64))
     return chance
 
 
 def difference(
-    posteriors: Mapping[str, PairPosterior], weighing: Weighing, total: Floats, of: int, to: int
+    posteriors: Mapping[str, Posterior], weighing: Weighing, total: Floats, of: int, to: int
 ) -> tuple[float, float, float]:
     """Utility of one therapist less that of another: mean and 80 % interval."""
-    spread = utility_sd({name: p.difference_sd(to) for name, p in posteriors.items()}, weighing)[of]
+    (spread,) = utility_sd({name: p.difference_sd(to, np.array([of])) for name, p in posteriors.items()}, weighing)
     mean = float(total[of] - total[to])
     return mean, mean - Z80 * float(spread), mean + Z80 * float(spread)
 

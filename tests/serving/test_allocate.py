@@ -22,6 +22,8 @@ from serving.allocation_answer import AllocationAnswer
 from serving.allocation_text import lines
 from serving.allocation_told import allocation
 from serving.matcher import Matcher, question
+from serving.recommend import Ids, answer
+from serving.safety import Assessment
 from serving.schemas import Measure, RecommendationRequest
 from serving.settings import Settings
 from serving.waiting import OpenCases, Waiting, open_cases, waiting_list
@@ -159,12 +161,11 @@ def test_the_sum_is_at_least_that_of_next_available(matcher: Matcher, waiting: l
 
 
 def test_utility_is_the_one_that_ranking_shows(matcher: Matcher, waiting: list[Waiting]) -> None:
-    from serving.recommend import answer
-    from serving.safety import Assessment
-
     one = allocation(matcher, waiting, NO_CASES, Terms(), NOW).assignments[0]
     request = next(given_request(w) for w in waiting if w.client_id == one.client_id).model_copy(update={"k": 100})
-    ranked = answer(matcher, question(matcher, request, NOW), Assessment("not_asked"), "r-1", None)
+    ranked = answer(
+        matcher, question(matcher, request, NOW), Assessment("not_asked"), Ids("r-1"), "platform", None
+    ).answer
     shown = {r.therapist_id: r.utility.mean for r in ranked.recommendations}
     assert one.utility == pytest.approx(shown[one.therapist_id], abs=1e-9)
 

@@ -1,13 +1,15 @@
 """A bundle in memory: the fits of one client with the therapists of a directory, and their parts."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from features.columns import Columns
-from training.bundle import Bundle, Prepared, problem_words
-from training.ranking import rank
+from features.columns import Columns, Ints
+from training.bundle import Bundle, problem_words
+from training.fits import Fits, Prepared
+from training.ranking import rank, utility
 from training.run import Trained
 
 EVERYONE = np.arange(8)
@@ -23,29 +25,43 @@ def asked(trained: Trained) -> tuple[Bundle, list[Columns], Prepared]:
     return bundle, [clients.take(np.array([row])) for row in range(3)], therapists
 
 
-@pytest.mark.parametrize("which", [0, 3, 7])
-def test_contributions_sum_to_the_gain_of_every_head(asked: tuple[Bundle, list[Columns], Prepared], which: int):
+@pytest.mark.parametrize("rows", [EVERYONE, np.array([1, 4, 7])])
+def test_fits_for_an_answer_are_the_posteriors_of_every_head(asked: tuple[Bundle, list[Columns], Prepared], rows: Ints):
     bundle, clients, therapists = asked
-    kinds = {head.info.kind for head in bundle.heads.values()}
-    assert kinds == {"gaussian", "binary"}
+    assert {head.info.kind for head in bundle.heads.values()} == {"gaussian", "binary"}
     for client in clients:
-        fits = bundle.posteriors(client, therapists, EVERYONE)
-        for name, parts in bundle.contributions(client, therapists, EVERYONE, which).items():
-            gain = fits[name].mean[which] - fits[name].mean.mean()
-            assert sum(parts.values()) == pytest.approx(gain, abs=1e-12)
+        fits = bundle.fits(client, therapists, rows)
+        for name, full in bundle.posteriors(client, therapists, rows).items():
+            few = fits.heads[name]
+            assert few.mean == pytest.approx(full.mean, rel=1e-9, abs=1e-12)
+            assert few.posterior().loading == pytest.approx(full.loading, rel=1e-9, abs=1e-12)
+            assert few.gain_sd() == pytest.approx(full.gain_sd(), rel=1e-9)
 
 
-def test_every_contribution_belongs_to_a_feature_or_an_effect(asked: tuple[Bundle, list[Columns], Prepared]):
+def test_parts_sum_to_the_gain_of_every_head_and_to_the_utility(asked: tuple[Bundle, list[Columns], Prepared]):
     bundle, clients, therapists = asked
-    for parts in bundle.contributions(clients[0], therapists, EVERYONE, 0).values():
-        for name in parts:
-            assert name.startswith("effect.") or name in bundle.features.feature_of
+    weighing = bundle.weighing
+    counting = np.where(weighing.weight > 0, weighing.weight, 1.0)
+    for client in clients:
+        fits = bundle.fits(client, therapists, EVERYONE)
+        assert fits.parts(weighing, EVERYONE).values.sum(axis=1) == pytest.approx(
+            utility(fits.heads, weighing), abs=1e-12
+        )
+        for i, name in enumerate(weighing.names):
+            alone = Fits({name: fits.heads[name]}, fits.met, fits.columns, fits.effects, fits.at)
+            parts = alone.parts(replace(weighing, weight=counting), np.array([7, 0])).values.sum(axis=1)
+            mean = fits.heads[name].mean
+            assert parts * weighing.sd[i] == pytest.approx((mean - mean.mean())[[7, 0]], abs=1e-12)
 
 
-def test_no_feature_of_the_client_alone_ranks(asked: tuple[Bundle, list[Columns], Prepared]):
+def test_every_part_belongs_to_a_feature_of_the_therapist_or_pair_or_to_an_effect(
+    asked: tuple[Bundle, list[Columns], Prepared],
+):
     bundle, clients, therapists = asked
-    parts = bundle.contributions(clients[0], therapists, EVERYONE, 0)["outcome"]
-    assert not set(parts) & set(bundle.features.columns_of("client"))
+    names = bundle.fits(clients[0], therapists, EVERYONE).parts(bundle.weighing, EVERYONE[:1]).names
+    columns = {name for name in names if not name.startswith("effect.") and name != "remainder"}
+    assert columns
+    assert columns <= {*bundle.features.columns_of("therapist"), *bundle.features.columns_of("pair")}
 
 
 def test_fits_do_not_depend_on_who_else_is_asked_about(asked: tuple[Bundle, list[Columns], Prepared]):

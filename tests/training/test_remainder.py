@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from features.columns import Columns
 from training.config import FitConfig
+from training.fits import HeadFits, Met, Prepared
 from training.head import Head, HeadInfo
 from training.mixed import Structure, fit
 from training.proving import search
@@ -64,11 +66,14 @@ def test_parts_of_a_fit_with_trees_still_sum_to_the_fit():
     solution = fit(Sums.of(x, np.ones((len(x), 1)), crossed.rest, owner, 10), Structure(1, 0, 7))
     info = HeadInfo("outcome", "outcome", "gaussian", "higher", 1.0, 1.0, len(x), 0, FitConfig())
     head = Head(info, "", 0.0, np.zeros(0), np.zeros(0), np.zeros(0), solution, trees)
-    some, effects, place = columns[:5], np.ones(1), np.array([0, 3, -1, 7, 9])
+    some, place, all_five = columns[:5], np.array([0, 3, -1, 7, 9]), np.arange(5)
     mean = head.posterior(some, np.ones((5, 1)), place).mean
-    for which in range(5):
-        mine, average = head.terms(some, effects, place, which)
-        assert mine.sum() == pytest.approx(mean[which])
-        assert average.sum() == pytest.approx(mean.mean())
+    prepared = Prepared(Columns(5), place, some[:, :2], some[:, :2].sum(axis=0), {})
+    met = Met(prepared, all_five, some[:, 2:].T, some[:, 2:].T, place)
+    base = some[:, :2] @ head.ranking_b(some.shape[1])[:2]
+    fits = HeadFits(head, met, base, np.array([0]), np.array([0]), np.ones(1))
+    assert fits.mean == pytest.approx(mean)
+    by_column, by_effect, by_trees = fits.parts(all_five)
+    assert by_column.sum(axis=1) + by_effect.sum(axis=1) + by_trees == pytest.approx(mean - mean.mean())
     assert head.mean(some, np.ones((5, 1)), place) == pytest.approx(mean)
     assert mean - trees(some) == pytest.approx(replace(head, remainder=Remainder()).mean(some, np.ones((5, 1)), place))

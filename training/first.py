@@ -1,0 +1,114 @@
+"""The first few of an order, as `training.ranking.rank` would put them, without working out the variances of the rest.
+
+Whoever cannot be told apart from the best is looked for from the best downwards: once enough have been found, nobody
+further down can come before them, for within a group the posterior mean decides.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from training.ranking import SURE, WORTH, Gain, Posterior, Weighing, beats, chance_worth, utility, utility_sd
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+FIRST_LOOK = 32
+"""Therapists looked at first; then twice as many, and so on."""
+
+
+@dataclass(frozen=True)
+class First:
+    """The first k of n therapists, by position; equal ones stand in the order of their positions."""
+
+    order: Ints
+    """(k,)"""
+    tie_group: Ints
+    """(k,)"""
+    utility: Floats
+    """(n,): posterior means over all, in SD."""
+    net: Floats
+    """(n,): the same less the prices: what decides."""
+    meaningful_difference: bool
+    chance_worth: float
+    """P(best - mean of the eligible > .05 SD)."""
+    by_wait: bool
+    """Whether the soonest slot decided."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """Utility and gains of some therapists, each (m,)."""
+
+    utility: Gain
+    gains: Mapping[str, Gain]
+
+
+def first(
+    posteriors: Mapping[str, Posterior],
+    weighing: Weighing,
+    wait_days: Floats,
+    k: int,
+    price: Floats | None = None,
+) -> First:
+    """The first k of n therapists whose positions follow their ids; `wait_days` (n,) may be NaN, `price` (n,) in SD."""
+    total = utility(posteriors, weighing)
+    net = total if price is None else total - price
+    best = int(np.argmax(net))
+    counting = weighing.among(list(posteriors)).names
+    (spread,) = utility_sd({name: posteriors[name].gain_sd(np.array([best])) for name in counting}, weighing)
+    chance = chance_worth(float(total[best]), float(spread))
+    meaningful = chance >= SURE
+    if meaningful or (price is not None and float(net[best] - net.mean()) > WORTH):
+        order, group = _by_groups(posteriors, weighing, net, min(k, len(net)))
+        return First(order, group, total, net, meaningful, chance, by_wait=False)
+    order = soonest_first(wait_days, net, k)
+    return First(order, np.ones(len(order), dtype=np.int64), total, net, meaningful, chance, by_wait=True)
+
+
+def told(posteriors: Mapping[str, Posterior], weighing: Weighing, total: Floats, at: Ints) -> Told:
+    """Utility and gains of those `at`, with 80 % intervals; `total` (n,) holds the utilities."""
+    sds = {name: posterior.gain_sd(at) for name, posterior in posteriors.items()}
+    gains = {name: Gain.of(p.mean[at] - p.mean.mean(), sds[name]) for name, p in posteriors.items()}
+    return Told(Gain.of(total[at], utility_sd(sds, weighing)), gains)
+
+
+def soonest_first(wait_days: Floats, net: Floats, k: int) -> Ints:
+    """Positions of the first k by wait, then by worth; an unknown wait comes last."""
+    wait = np.where(np.isnan(wait_days), np.inf, wait_days)
+    near = np.flatnonzero(wait <= np.partition(wait, k - 1)[k - 1]) if k < len(wait) else np.arange(len(wait))
+    found: Ints = near[np.lexsort((-net[near], wait[near]))[:k]]
+    return found
+
+
+def best_first(net: Floats) -> Iterator[Ints]:
+    """Positions in falling worth, part by part, each twice as long as what came before."""
+    done, size = 0, FIRST_LOOK
+    while done < len(net):
+        if 2 * size >= len(net):
+            near = np.arange(len(net))
+        else:
+            near = np.flatnonzero(net >= -np.partition(-net, size - 1)[size - 1])
+        order = near[np.argsort(-net[near], kind="stable")]
+        yield order[done:]
+        done, size = len(order), 2 * size
+
+
+def _by_groups(posteriors: Mapping[str, Posterior], weighing: Weighing, net: Floats, k: int) -> tuple[Ints, Ints]:
+    """Group by group: everyone whom the best of those left does not surely beat, until k have been found."""
+    found, groups = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    taken = np.zeros(len(net), dtype=bool)
+    number = 0
+    while len(found) < k:
+        number += 1
+        best = int(np.argmax(np.where(taken, -np.inf, net)))
+        for part in best_first(net):
+            left = part[~taken[part]]
+            same = left[(beats(posteriors, weighing, net, best, left) < SURE) | (left == best)]
+            found, groups = np.append(found, same), np.append(groups, np.full(len(same), number))
+            taken[same] = True
+            if len(found) >= k:
+                break
+    return found[:k], groups[:k]

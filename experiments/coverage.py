@@ -24,7 +24,7 @@ from experiments.clinics import each, plans
 from features.policy import Policy
 from training.choosing import choose
 from training.config import HeadConfig, TrainConfig
-from training.conformal import LEVELS, POINTS, conformal, coverage, credible, severity_of
+from training.conformal import LEVELS, POINTS, conformal, coverage, credibility, expectation, severity_of
 from training.evaluate import Offered
 from training.learn import Learned, Material, learn_head
 from training.material import gather
@@ -106,7 +106,7 @@ def _measure(dataset: Dataset, truth: Truth, config: TrainConfig) -> dict[str, f
         therapist = _their(truth, pairs, chosen)
         potential = result + truth.outcome(of_truth, therapist) - seen
         found |= _conformal(material, outcome, _rows(pairs, chosen), potential, who)
-        found |= _credible(material, retention, _rows(pairs, chosen), truth.retention(of_truth, therapist), who)
+        found |= _credible(material, retention, config, _rows(pairs, chosen), truth.retention(of_truth, therapist), who)
     return found
 
 
@@ -121,15 +121,19 @@ def _rows(pairs: Scored, rows: Ints) -> Scored:
 
 def _conformal(material: Material, learned: Learned, scored: Scored, result: Floats, who: str) -> dict[str, float]:
     intervals, known = conformal(material, learned), ~np.isnan(result)
-    predicted = scored.expected(learned.head, material.place)[known]
-    severity = severity_of(scored.effects, material)[known]
-    ends = {level: intervals.interval(predicted, severity, level) for level in LEVELS}
+    predicted, variance = (part[known] for part in expectation(learned.head, scored, material.place))
+    severity = severity_of(scored.effects, material.design)[known]
+    ends = {level: intervals.interval(predicted, severity, level, variance) for level in LEVELS}
     inside = {level: coverage(result[known], low, high, level) for level, (low, high) in ends.items()}
     return {f"outcome_{level}_{who}": one["covered"] for level, one in inside.items()}
 
 
-def _credible(material: Material, learned: Learned, scored: Scored, chance: Floats, who: str) -> dict[str, float]:
-    ends = {level: credible(learned.head, scored, material.place, level) for level in LEVELS}
+def _credible(
+    material: Material, learned: Learned, config: TrainConfig, scored: Scored, chance: Floats, who: str
+) -> dict[str, float]:
+    intervals = credibility(material, learned, config)
+    link, variance = expectation(learned.head, scored, material.place)
+    ends = {level: intervals.interval(link, variance, level) for level in LEVELS}
     inside = {level: (low <= chance) & (chance <= high) for level, (low, high) in ends.items()}
     return {f"retention_{level}_{who}": float(held.mean()) for level, held in inside.items()}
 

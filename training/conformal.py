@@ -6,28 +6,43 @@ client, and the rest of the fit is linear, so that its residual without the row 
 leverage. Residuals are divided by how large they are to be expected, where that can be foretold: noise grows with
 severity. Both tails are read off, as scores are skewed.
 
-A *credible* interval for a probability holds the uncertainty of the fit and of the client terms, not that of the trees.
+What is expected of a pair is less sure for a therapist hardly known: the variance of the expectation, less what it was
+on average for the rows learned from, widens the interval or narrows it.
+
+A *credible* interval for a probability holds the uncertainty of the fit, of the client terms and of the trees. That of
+the trees is seen in how far trees grown from two halves of the clients differ. What nothing on record says of a client
+cannot be learned from results 0 and 1 of clients seen once, and is not in it: the interval is for the chance of clients
+like this one.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
+import lightgbm
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom, norm
+from scipy.special import ndtri
+from scipy.stats import binom
 
 from training.binary import sigmoid
-from training.head import Head, used_effects
+from training.config import TrainConfig
+from training.design import Design
+from training.head import Head, PairPosterior, used_effects
 from training.learn import Learned, Material
+from training.prognosis import boosting, filled
 from training.scoring import Scored
+from training.split import folds
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 LEVELS = (80, 95)
 LEAST_SHARE = 0.3
-"""Noise is never taken to be smaller than this share of its average."""
+"""Noise is never taken to be less than this share of its average, nor of what trees say less than it to be signal."""
+SIZE2 = 2 / np.pi
+"""Squared mean size of a normal residual, in its variances."""
+FIFTHS = 5
 ENOUGH_ROWS, POINTS = 1000, 0.02
 """From so many rows on, coverage may miss its level by so much; below, it lies inside the 99 % binomial band."""
 
@@ -41,54 +56,140 @@ class Conformal:
     noise: tuple[float, ...]
     """Expected size of a residual: coefficients of 1, prediction, severity and their product; (mean,): constant."""
     floor: float
+    typical: float = 0.0
+    """Variance of what is expected, on average over the rows learned from, each left out."""
 
-    def spread(self, predicted: Floats, severity: Floats) -> Floats:
-        """Expected size of the residual of each prediction; `severity` standardised as the design does."""
+    def spread(self, predicted: Floats, severity: Floats, variance: Floats | None = None) -> Floats:
+        """Expected size of the residual of each prediction; `severity` standardised as the design does.
+
+        `variance` is that of each prediction, from `expectation`; without it, all are as sure as is typical.
+        """
         terms = _terms(predicted, severity)[:, : len(self.noise)]
-        return np.asarray(np.maximum(terms @ np.array(self.noise), self.floor))
+        size: Floats = np.maximum(terms @ np.array(self.noise), self.floor)
+        if variance is None:
+            return size
+        return np.sqrt(np.maximum(size**2 + SIZE2 * (variance - self.typical), self.floor**2))
 
-    def interval(self, predicted: Floats, severity: Floats, level: int) -> tuple[Floats, Floats]:
+    def interval(
+        self, predicted: Floats, severity: Floats, level: int, variance: Floats | None = None
+    ) -> tuple[Floats, Floats]:
         """Ends of the interval of a level in `LEVELS` around each prediction."""
         low, high = self.quantiles[level]
-        spread = self.spread(predicted, severity)
+        spread = self.spread(predicted, severity, variance)
         return predicted + low * spread, predicted + high * spread
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for the bundle."""
         quantiles = {str(level): list(ends) for level, ends in self.quantiles.items()}
-        return {"quantiles": quantiles, "noise": list(self.noise), "floor": self.floor}
+        return {"quantiles": quantiles, "noise": list(self.noise), "floor": self.floor, "typical": self.typical}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """What `as_json` wrote."""
         quantiles = {int(level): (float(low), float(high)) for level, (low, high) in values["quantiles"].items()}
-        return cls(quantiles, tuple(values["noise"]), values["floor"])
+        return cls(quantiles, tuple(values["noise"]), values["floor"], values["typical"])
+
+
+@dataclass(frozen=True)
+class Credible:
+    """What it takes to put an interval around a probability, beside the posterior of the fit."""
+
+    trees: float = 0.0
+    """Mean squared error of the prognosis' log odds that comes of its trees."""
+
+    def interval(self, link: Floats, variance: Floats, level: int) -> tuple[Floats, Floats]:
+        """Ends of the interval of a level in per cent around log odds with the variances that `expectation` gives."""
+        reach = ndtri((1 + level / 100) / 2) * np.sqrt(variance + self.trees)
+        return sigmoid(link - reach), sigmoid(link + reach)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for the bundle."""
+        return {"trees": self.trees}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """What `as_json` wrote."""
+        return cls(values["trees"])
+
+
+def intervals_of(material: Material, learned: Learned, config: TrainConfig) -> Conformal | Credible:
+    """Learns the intervals of a head from the rows that it was learned from."""
+    if learned.head.info.kind == "binary":
+        return credibility(material, learned, config)
+    return conformal(material, learned)
 
 
 def conformal(material: Material, learned: Learned) -> Conformal:
-    """Learns the intervals of a head for scores from the rows that it was learned from."""
-    predicted, residual = left_out(material, learned)
-    severity = severity_of(material.effects[learned.rows], material)
+    """Learns the intervals of a head for scores."""
+    predicted, residual, variance = left_out(material, learned)
+    severity = severity_of(material.effects[learned.rows], material.design)
     noise, floor = _noise(predicted, severity, np.abs(residual), material.fold[learned.rows])
-    shell = Conformal({}, noise, floor)
-    score = np.sort(residual / shell.spread(predicted, severity))
-    return Conformal({level: _ends(score, level / 100) for level in LEVELS}, noise, floor)
+    shell = Conformal({}, noise, floor, float(variance.mean()))
+    score = np.sort(residual / shell.spread(predicted, severity, variance))
+    return replace(shell, quantiles={level: _ends(score, level / 100) for level in LEVELS})
 
 
-def left_out(material: Material, learned: Learned) -> tuple[Floats, Floats]:
-    """Prediction and residual of every row learned from, as if that row had not been there."""
+def credibility(material: Material, learned: Learned, config: TrainConfig) -> Credible:
+    """Learns how far the trees of a head for probabilities err.
+
+    In turn a fifth of the clients is left out, and trees are grown from two fifths and from the two others. Half the
+    squared difference of what they say of the fifth is the variance of trees grown from two fifths; it falls as the
+    number of clients rises. That is what chance put in. Trees stopped early also leave something out: if a share s of
+    what they say is signal, they err by that variance over s, as a shrunken mean does.
+
+    Heads with a landmark are never served, and have none of this.
+    """
+    head, rows = learned.head, learned.rows
+    if not head.trees or head.info.landmark:
+        return Credible()
+    x = filled(material.blocks["client"][rows], head.fills)
+    start = head.constant + _pair_fit(material, learned)
+    fifth = folds(material.episodes["client_id"].iloc[rows], FIFTHS, config.seed)
+    settings = boosting("binary", config.prognosis, config.seed)
+
+    def grown(some: npt.NDArray[np.bool_], whom: npt.NDArray[np.bool_]) -> Floats:
+        y, weight = learned.target[some], learned.weight[some]
+        cases = lightgbm.Dataset(x[some], y, weight=weight, init_score=start[some], params={"verbose": -1})
+        found = lightgbm.train(settings, cases, num_boost_round=head.info.rounds)
+        return np.asarray(found.predict(x[whom], raw_score=True, num_threads=1))
+
+    differences = []
+    for out in range(FIFTHS):
+        place = (fifth - out) % FIFTHS
+        one, other = grown(np.isin(place, (1, 2)), place == 0), grown(np.isin(place, (3, 4)), place == 0)
+        differences.append(float((one - other).var()))
+    chance = float(np.mean(differences)) / 2 * (2 / FIFTHS)
+    signal = max(1 - chance / max(float(learned.border[:, 1].var()), 1e-12), LEAST_SHARE)
+    return Credible(chance / signal * float(head.solution.b[1]) ** 2)
+
+
+def _pair_fit(material: Material, learned: Learned) -> Floats:
+    """What the fit adds to the prognosis of each row learned from, on the link scale."""
+    ranking = learned.border[:, material.design.ranking.start :]
+    effects = material.effects[learned.rows][:, used_effects(material.design, learned.head.info.parts)]
+    return learned.head.mean(ranking, effects, material.therapist[learned.rows])
+
+
+def left_out(material: Material, learned: Learned) -> tuple[Floats, Floats, Floats]:
+    """Prediction of every row learned from, its residual and its variance, as if that row had not been there."""
     head, rows = learned.head, learned.rows
     effects = material.effects[rows][:, used_effects(material.design, head.info.parts)]
     fitted = head.posterior(learned.border, effects, material.therapist[rows])
-    variance = np.einsum("np,np->n", fitted.loading, fitted.loading) + fitted.own
+    variance = variance_of(fitted)
     leverage = np.minimum(learned.weight * variance / head.solution.noise, 0.95)
     residual = (learned.target - fitted.mean) / (1 - leverage)
-    return learned.target - residual, residual
+    return learned.target - residual, residual, variance / (1 - leverage)
 
 
-def severity_of(effects: Floats, material: Material) -> Floats:
+def variance_of(fitted: PairPosterior) -> Floats:
+    """Variance of each pair's expectation, shape (n,)."""
+    variance: Floats = np.einsum("np,np->n", fitted.loading, fitted.loading) + fitted.own
+    return variance
+
+
+def severity_of(effects: Floats, design: Design) -> Floats:
     """Standardised severity of each row of effect columns; 0 where the design has none."""
-    return effects[:, 1] if material.design.slope else np.zeros(len(effects))
+    return effects[:, 1] if design.slope else np.zeros(len(effects))
 
 
 def _terms(predicted: Floats, severity: Floats) -> Floats:
@@ -129,17 +230,14 @@ def coverage(y: Floats, low: Floats, high: Floats, level: int) -> dict[str, Any]
     return {"covered": share, "n": n, "bounds": bounds, "holds": bounds[0] <= share <= bounds[1], "width": width}
 
 
-def credible(
-    head: Head, scored: Scored, ids: Mapping[str, int], level: int, landmark: Floats | None = None
+def expectation(
+    head: Head, scored: Scored, ids: Mapping[str, int], landmark: Floats | None = None
 ) -> tuple[Floats, Floats]:
-    """Ends of the credible interval for each pair's probability (binary heads)."""
+    """What is expected of each pair on the link scale, and the variance of that."""
     design, parts = scored.design, head.info.parts
     client = head.client_part(design, scored.blocks["client"], landmark)
     ranking = design.ranking_part(scored.blocks) if parts.columns else np.zeros((len(client), 0))
     position = np.array([ids.get(name, -1) for name in scored.therapist_id], dtype=np.int64)
     effects = scored.effects[:, used_effects(design, parts)]
     fitted = head.posterior(np.column_stack([client, ranking]), effects, position)
-    reach = norm.ppf((1 + level / 100) / 2) * np.sqrt(
-        np.einsum("np,np->n", fitted.loading, fitted.loading) + fitted.own
-    )
-    return sigmoid(fitted.mean - reach), sigmoid(fitted.mean + reach)
+    return fitted.mean, variance_of(fitted)

@@ -47,7 +47,7 @@ def learn(
     if not config.boosted or x.shape[1] == 0 or np.isnan(x).all():
         return nothing
     x = filled(x, fills)
-    settings = _settings(kind, config, seed)
+    settings = boosting(kind, config, seed)
     names = [f"c{i}" for i in range(x.shape[1])]
     whole = lightgbm.Dataset(
         x, y, weight=weight, init_score=constant + fit, feature_name=names, params={"verbose": -1}, free_raw_data=False
@@ -86,7 +86,8 @@ def filled(x: Floats, fills: Floats) -> Floats:
     return found
 
 
-def _settings(kind: Kind, config: PrognosisConfig, seed: int) -> dict[str, Any]:
+def boosting(kind: Kind, config: PrognosisConfig, seed: int) -> dict[str, Any]:
+    """LightGBM's settings."""
     return {
         "objective": "regression" if kind == "gaussian" else "binary",
         "learning_rate": config.learning_rate,

@@ -26,6 +26,7 @@ from training.choosing import Chosen, choose, settle
 from training.config import TrainConfig
 from training.learn import Learned, Material, learn_head
 from training.material import gather, made_up_rows
+from training.predicted import learn_spans
 from training.split import Blocks, blocks
 from training.storage import save
 from training.targets import intake_sds, learnable, target
@@ -106,7 +107,8 @@ def _train(
     manifest = _manifest(dataset, config, policy, material, sds, learned, left_out, evaluation, flags)
     records = _records(history, material)
     bundle = Bundle(manifest, material.features, material.design, {n: one.head for n, one in learned.items()}, records)
-    written = save(bundle, folder, _golden(dataset, history, material, config))
+    spans = learn_spans(learned, material, config, history.manifest.instruments())
+    written = save(bundle, folder, _golden(dataset, history, material, config), spans)
     return Trained(written, bundle, learned, material)
 
 

@@ -5,6 +5,8 @@ features.json   the feature set;  design.json  the columns of the fit
 heads/NAME.txt  LightGBM text;    heads/NAME.npz  the mixed fit;  heads/NAME.json  what the head is
 therapists.parquet  ids and track counts as known on `as_of`
 golden.json     made-up rows with the columns and scores they had in training
+intervals.json  how sure each head is of an absolute prediction, and the predictions of the golden rows; older bundles
+                have none
 seal            a digest of all of these, the manifest included
 """
 
@@ -23,17 +25,19 @@ import pyarrow.parquet as pq
 
 from data.errors import BundleError, ConfigError, Problem
 from features.build import FeatureSet
-from features.columns import Pairs
-from training.bundle import FORMAT, Bundle, Manifest, Records
+from features.columns import Columns, Pairs
+from training.bundle import FORMAT, Bundle, Manifest, Prepared, Records
 from training.config import FitConfig
 from training.design import Design
 from training.head import Head, HeadInfo
+from training.predicted import Span, predicted
 from training.remainder import Remainder
 
 Floats = npt.NDArray[np.float64]
 
 TOLERANCE = 1e-9
 SEAL = "seal"
+INTERVALS = "intervals.json"
 BESIDE = ("manifest.json", "audit.json", SEAL)
 """Files that the bundle's id does not cover: it is the same whenever the same was learned."""
 UNSEALED = ("audit.json", SEAL)
@@ -64,11 +68,14 @@ def beside(folder: Path) -> Path:
     return part
 
 
-def save(bundle: Bundle, folder: Path | str, golden: Mapping[str, Any]) -> Path:
+def save(
+    bundle: Bundle, folder: Path | str, golden: Mapping[str, Any], spans: Mapping[str, Span] | None = None
+) -> Path:
     """Writes the folder whole (into a neighbour, then renamed) and gives the bundle its id.
 
     Raises ConfigError if the folder holds anything but an earlier bundle.
-    `golden` holds `clients` and `therapists` (columns of made-up rows) and the therapists' `ids`.
+    `golden` holds `clients` and `therapists` (columns of made-up rows) and the therapists' `ids`. Without `spans`
+    nothing absolute can be said of a client.
     """
     folder = Path(folder)
     writable(folder)
@@ -85,6 +92,10 @@ def save(bundle: Bundle, folder: Path | str, golden: Mapping[str, Any]) -> Path:
         (part / "heads" / f"{name}.json").write_text(json.dumps(_info_json(head.info), indent=1))
     pq.write_table(_records_table(bundle.records), part / "therapists.parquet")
     (part / "golden.json").write_text(json.dumps({**golden, "computed": compute(bundle, golden)}))
+    if spans:
+        heads = {name: span.as_json() for name, span in spans.items()}
+        said = {"heads": heads, "computed": _computed_spans(bundle, spans, golden)}
+        (part / INTERVALS).write_text(json.dumps(said, indent=1))
     manifest = bundle.manifest.model_copy(update={"bundle_id": digest(part)})
     (part / "manifest.json").write_text(manifest.model_dump_json(indent=1))
     (part / SEAL).write_text(digest(part, UNSEALED))
@@ -105,15 +116,25 @@ def load(folder: Path | str) -> Bundle:
     try:
         bundle = _read(folder)
         golden = json.loads((folder / "golden.json").read_text())
+        spans = read_spans(folder)
+        foretold = json.loads((folder / INTERVALS).read_text())["computed"] if spans else {}
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise BundleError(f"{folder}: not a readable bundle ({error}) -> train or export it again") from None
-    differing = differences(bundle, golden)
+    differing = differences(bundle, golden) + _differing(_computed_spans(bundle, spans, golden), foretold)
     if differing:
         raise BundleError(
             f"{folder}: golden rows differ ({'; '.join(differing[:5])}): this program would not compute what the "
             "model learned -> serve with the version that trained it, or train again"
         )
     return bundle
+
+
+def read_spans(folder: Path | str) -> dict[str, Span]:
+    """How sure each head of the bundle in a folder is, which `load` has checked; empty for an older bundle."""
+    path = Path(folder) / INTERVALS
+    if not path.is_file():
+        return {}
+    return {name: Span.from_json(values) for name, values in json.loads(path.read_text())["heads"].items()}
 
 
 def digest(folder: Path, beside: Collection[str] = BESIDE) -> str:
@@ -130,15 +151,17 @@ def differences(bundle: Bundle, golden: Mapping[str, Any]) -> list[str]:
     """What the golden rows give today that they did not give in training; empty if nothing."""
     now, then = compute(bundle, golden), golden["computed"]
     names = [] if now["columns"] == then["columns"] else ["names of columns"]
-    return names + [name for name in then if name != "columns" and not _same(now.get(name), then[name])]
+    return names + _differing(now, {name: values for name, values in then.items() if name != "columns"})
+
+
+def _differing(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[str]:
+    return [name for name, values in then.items() if not _same(now.get(name), values)]
 
 
 def compute(bundle: Bundle, golden: Mapping[str, Any]) -> dict[str, Any]:
     """Columns of every golden pair; fit, variance and prognosis of every golden client."""
-    day = None if bundle.manifest.undated else bundle.manifest.as_of
-    size, ids = len(next(iter(golden["clients"].values()))), golden["ids"]
-    clients = bundle.clients(golden["clients"], size, day)
-    prepared = bundle.therapists(ids, golden["therapists"], day)
+    clients, prepared = _golden_rows(bundle, golden)
+    size, ids = clients.size, golden["ids"]
     built = bundle.features.build(clients, prepared.columns, Pairs.all(size, len(ids)))
     computed: dict[str, Any] = {"columns": list(bundle.features.columns), "built": _json_floats(built)}
     for row in range(size):
@@ -148,6 +171,23 @@ def compute(bundle: Bundle, golden: Mapping[str, Any]) -> dict[str, Any]:
             computed[f"{name} variance of row {row}"] = ((fit.loading**2).sum(axis=1) + fit.own).tolist()
             computed[f"{name} prognosis of row {row}"] = [bundle.expected(bundle.heads[name], client)]
     return computed
+
+
+def _computed_spans(bundle: Bundle, spans: Mapping[str, Span], golden: Mapping[str, Any]) -> dict[str, Any]:
+    """Mean, low and high of every golden pair, by head and golden client."""
+    clients, prepared = _golden_rows(bundle, golden)
+    everyone = np.arange(len(golden["ids"]))
+    return {
+        f"{name} predicted of row {row}": [one.mean.tolist(), one.low.tolist(), one.high.tolist()]
+        for row in range(clients.size)
+        for name, one in predicted(bundle, spans, clients.take(np.array([row])), prepared, everyone).items()
+    }
+
+
+def _golden_rows(bundle: Bundle, golden: Mapping[str, Any]) -> tuple[Columns, Prepared]:
+    day = None if bundle.manifest.undated else bundle.manifest.as_of
+    clients = bundle.clients(golden["clients"], len(next(iter(golden["clients"].values()))), day)
+    return clients, bundle.therapists(golden["ids"], golden["therapists"], day)
 
 
 def _read(folder: Path) -> Bundle:

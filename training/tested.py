@@ -13,7 +13,7 @@ from training.baselines import Scores
 from training.binary import sigmoid
 from training.calibration import calibration, dose_response
 from training.config import HeadConfig, TrainConfig
-from training.conformal import LEVELS, Conformal, coverage, credible, severity_of
+from training.conformal import LEVELS, Conformal, Credible, coverage, expectation, severity_of
 from training.evaluate import (
     Offered,
     PolicyGain,
@@ -48,7 +48,7 @@ class Tested:
     material: Material
     heads: Mapping[str, Mapping[str, Learned]]
     peers: Mapping[str, Mapping[str, Scores]]
-    intervals: Mapping[str, Conformal]
+    intervals: Mapping[str, Conformal | Credible]
     test: pd.DataFrame
     seen: Scored
     pairs: Scored
@@ -128,15 +128,15 @@ class Tested:
 
     def _intervals(self, name: str, rows: Ints, predicted: Floats) -> dict[str, Any]:
         """How often results lay inside the conformal intervals; the mean width of credible ones."""
-        head, goal = self.heads["model"][name].head, self.goals[name]
-        if name not in self.intervals:
-            landmark = self._landmark(head, goal)
-            ends = {level: credible(head, self.seen, self.material.place, level, landmark) for level in LEVELS}
-            widths = {str(level): {"width": float((high - low)[rows].mean())} for level, (low, high) in ends.items()}
-            return {"kind": "credible", "coverage": widths}
-        found, severity = self.intervals[name], severity_of(self.seen.effects[rows], self.material)
+        head, goal, found = self.heads["model"][name].head, self.goals[name], self.intervals[name]
+        link, variance = expectation(head, self.seen, self.material.place, self._landmark(head, goal))
+        if isinstance(found, Credible):
+            ends = {level: found.interval(link[rows], variance[rows], level) for level in LEVELS}
+            widths = {str(level): {"width": float((high - low).mean())} for level, (low, high) in ends.items()}
+            return {"kind": "credible", "coverage": widths, **found.as_json()}
+        severity = severity_of(self.seen.effects[rows], self.material.design)
         inside = {
-            str(level): coverage(goal.value[rows], *found.interval(predicted, severity, level), level)
+            str(level): coverage(goal.value[rows], *found.interval(predicted, severity, level, variance[rows]), level)
             for level in LEVELS
         }
         return {"kind": "conformal", "coverage": inside, **found.as_json()}

@@ -10,7 +10,7 @@ from data.history import History, Snapshot
 from training.baselines import PATIENT_ONLY, THERAPIST_MEAN, Scores, learn_baselines
 from training.choosing import Chosen
 from training.config import TrainConfig
-from training.conformal import Conformal, conformal
+from training.conformal import Conformal, Credible, intervals_of
 from training.evaluate import Offered
 from training.groups import groups_of
 from training.held_out import therapists_held_out
@@ -36,8 +36,8 @@ class Trial:
     heads: Mapping[str, Mapping[str, Learned]]
     peers: Mapping[str, Mapping[str, Scores]]
     """Head name -> baseline -> scores of pairs, for the heads that rank."""
-    intervals: Mapping[str, Conformal]
-    """Conformal intervals of the heads for scores."""
+    intervals: Mapping[str, Conformal | Credible]
+    """Conformal intervals of the heads for scores, credible ones of those for probabilities."""
     held_out: Mapping[str, dict[str, Any]]
     """What the profile alone foretells, for the heads that rank."""
     sds: dict[str, float]
@@ -71,7 +71,7 @@ def learn_before(
         material=material,
         heads=heads,
         peers={h.name: learn_baselines(h, material, goals[h.name], config, model[h.name], PEERS) for h in ranking},
-        intervals={n: conformal(material, one) for n, one in model.items() if one.head.info.kind == "gaussian"},
+        intervals={name: intervals_of(material, one, config) for name, one in model.items()},
         held_out={h.name: therapists_held_out(h, material, goals[h.name], config, model[h.name]) for h in ranking},
         sds=sds,
         left_out=left_out,

@@ -13,14 +13,17 @@ from data.consent import for_learning
 from data.dataset import Dataset
 from data.history import History
 from data.synthetic.truth import Truth
+from training.config import TrainConfig
 from training.conformal import (
     LEVELS,
     Conformal,
+    Credible,
     _ends,
     _noise,
     conformal,
     coverage,
-    credible,
+    credibility,
+    expectation,
     left_out,
     severity_of,
 )
@@ -86,7 +89,8 @@ def test_the_share_inside_is_counted_and_held_to_two_points_or_to_chance() -> No
 
 def test_a_row_left_out_is_missed_by_more_than_the_fit_that_saw_it_says(trained: Trained) -> None:
     material, learned = trained.material, trained.learned["outcome"]
-    predicted, residual = left_out(material, learned)
+    predicted, residual, variance = left_out(material, learned)
+    assert (variance > 0).all()
     assert predicted + residual == pytest.approx(learned.target)
     flat = replace(learned, weight=np.full(len(learned.weight), 1e-9))
     fitted = left_out(material, flat)[1]
@@ -100,10 +104,11 @@ def test_intervals_of_a_run_hold_the_results_they_were_made_of_and_travel_as_pla
         learned = trained.learned[name]
         found = conformal(material, learned)
         assert Conformal.from_json(json.loads(json.dumps(found.as_json()))) == found
-        predicted, _ = left_out(material, learned)
-        severity = severity_of(material.effects[learned.rows], material)
+        predicted, _, variance = left_out(material, learned)
+        assert found.typical == pytest.approx(variance.mean())
+        severity = severity_of(material.effects[learned.rows], material.design)
         for level in LEVELS:
-            low, high = found.interval(predicted, severity, level)
+            low, high = found.interval(predicted, severity, level, variance)
             assert ((low <= learned.target) & (learned.target <= high)).mean() == pytest.approx(level / 100, abs=0.005)
 
 
@@ -120,12 +125,22 @@ def test_the_manifest_says_how_often_intervals_held(trained: Trained) -> None:
     assert heads["retention"]["intervals"]["kind"] == "credible"
 
 
-def test_credible_intervals_of_probabilities_are_probabilities_around_what_is_expected(
-    trained: Trained, seen: Scored
-) -> None:
+@given(st.floats(0.3, 2), st.floats(0.01, 0.5), st.floats(0, 2))
+def test_an_interval_is_wider_where_the_expectation_is_less_sure(size: float, typical: float, more: float) -> None:
+    found = Conformal({80: (-1.5, 1.5)}, (size,), 0.3 * size, typical)
+    assert found.spread(np.zeros(1), np.zeros(1), np.array([typical])) == pytest.approx(size)
+    assert found.spread(np.zeros(1), np.zeros(1)) == pytest.approx(size)
+    wide = found.spread(np.zeros(1), np.zeros(1), np.array([typical + more]))
+    assert wide == pytest.approx(np.hypot(size, np.sqrt(2 / np.pi * more)))
+    assert found.spread(np.zeros(1), np.zeros(1), np.zeros(1)) >= found.floor - 1e-12
+
+
+def test_intervals_of_probabilities_are_probabilities_around_what_is_expected(trained: Trained, seen: Scored) -> None:
     head, place = trained.bundle.heads["retention"], trained.material.place
+    link, variance = expectation(head, seen, place)
     expected = seen.expected(head, place)
-    narrow, wide = (credible(head, seen, place, level) for level in LEVELS)
+    found = Credible(0.05)
+    narrow, wide = (found.interval(link, variance, level) for level in LEVELS)
     assert (wide[0] > 0).all()
     assert (wide[1] < 1).all()
     for low, high in (narrow, wide):
@@ -133,5 +148,20 @@ def test_credible_intervals_of_probabilities_are_probabilities_around_what_is_ex
         assert (expected < high).all()
     assert (wide[0] < narrow[0]).all()
     strangers = replace(seen, therapist_id=np.full(len(seen.therapist_id), "never-seen-0", dtype=object))
-    low, high = credible(head, strangers, place, 80)
+    low, high = found.interval(*expectation(head, strangers, place), 80)
     assert (high - low).mean() > (narrow[1] - narrow[0]).mean()
+    sure = Credible().interval(link, variance, 80)
+    assert (sure[1] - sure[0] < narrow[1] - narrow[0]).all()
+
+
+def test_trees_that_clients_of_the_other_half_would_not_have_grown_are_not_trusted(trained: Trained) -> None:
+    material, learned = trained.material, trained.learned["retention"]
+    assert learned.head.trees
+    config = TrainConfig(bootstraps=50)
+    found = credibility(material, learned, config)
+    assert found.trees > 0
+    assert Credible.from_json(json.loads(json.dumps(found.as_json()))) == found
+    overgrown = replace(learned.head, info=replace(learned.head.info, rounds=20 * learned.head.info.rounds + 200))
+    assert credibility(material, replace(learned, head=overgrown), config).trees > 3 * found.trees
+    none = replace(learned.head, trees="")
+    assert credibility(material, replace(learned, head=none), config) == Credible()

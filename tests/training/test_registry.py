@@ -20,7 +20,7 @@ from features.policy import Policy
 from training.bundle import Bundle
 from training.gate import unmet
 from training.run import Trained
-from training.storage import load, save
+from training.storage import load, read_spans, save
 
 if TYPE_CHECKING:
     from training.registry.tracking import Tracked
@@ -53,7 +53,7 @@ def said(trained: Trained, folder: Path, **words: object) -> Trained:
     bundle = replace(trained.bundle, manifest=trained.bundle.manifest.model_copy(update=words))
     golden = json.loads((trained.folder / "golden.json").read_text())
     golden.pop("computed")
-    return replace(trained, bundle=bundle, folder=save(bundle, folder, golden))
+    return replace(trained, bundle=bundle, folder=save(bundle, folder, golden, read_spans(trained.folder)))
 
 
 def passing(bundle: Bundle) -> dict[str, object]:

@@ -19,7 +19,7 @@ from features.columns import Columns, Floats
 from features.feature import Feature
 from training.bundle import Bundle, Prepared
 from training.run import Trained
-from training.storage import SEAL, compute, differences, digest, load, save
+from training.storage import SEAL, compute, differences, digest, load, read_spans, save
 
 DAY = np.arange(8)
 
@@ -69,7 +69,8 @@ def test_a_bundle_read_back_says_the_same_of_itself(trained: Trained):
 
 def test_a_bundle_written_again_has_the_same_id(trained: Trained, tmp_path: Path):
     again = load(trained.folder)
-    written = save(again, tmp_path / "again", {k: v for k, v in golden(trained.folder).items() if k != "computed"})
+    rows = {k: v for k, v in golden(trained.folder).items() if k != "computed"}
+    written = save(again, tmp_path / "again", rows, read_spans(trained.folder))
     assert load(written).manifest.bundle_id == again.manifest.bundle_id
 
 

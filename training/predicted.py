@@ -16,9 +16,10 @@ import numpy.typing as npt
 from data.instruments import Instrument
 from features.columns import Columns
 from training.binary import sigmoid
-from training.bundle import Bundle, Manifest, Prepared
+from training.bundle import Bundle, Manifest
 from training.config import MEASURE, OutcomeConfig, TrainConfig
 from training.conformal import Conformal, Credible, intervals_of, severity_of, variance_of
+from training.fits import Prepared
 from training.head import Head, HeadInfo, PairPosterior, used_effects
 from training.learn import Learned, Material
 

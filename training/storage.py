@@ -26,9 +26,10 @@ import pyarrow.parquet as pq
 from data.errors import BundleError, ConfigError, Problem
 from features.build import FeatureSet
 from features.columns import Columns, Pairs
-from training.bundle import FORMAT, Bundle, Manifest, Prepared, Records
+from training.bundle import FORMAT, Bundle, Manifest, Records
 from training.config import FitConfig
 from training.design import Design
+from training.fits import Prepared
 from training.head import Head, HeadInfo
 from training.predicted import Span, predicted
 from training.remainder import Remainder

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ from features.columns import Columns, Pairs
 from features.rows import CLIENT_KINDS, THERAPIST_KINDS, client_columns, with_track
 from features.track import CASES_WITH
 from training.design import Design
-from training.fits import Fits, HeadFits, Met, Prepared
+from training.fits import Fits, HeadFits, Met, Prepared, chance_a_unit
 from training.head import Head, PairPosterior, used_effects
 from training.ranking import Weighing
 
@@ -158,21 +158,25 @@ class Bundle:
         met = Met(prepared, rows, built, self.design.pair.by_column(built), prepared.position[rows])
         effects = self.design.effect_columns(client)[0]
         at = np.flatnonzero(effects)
-        found = {name: self._fits(name, head, client, met, effects) for name, head in self.heads.items()}
+        binary = any(head.info.kind == "binary" for head in self.heads.values())
+        block = self.features.build_rows("client", client) if binary else None
+        found = {name: self._fits(name, head, block, met, effects) for name, head in self.heads.items()}
         names = self.design.names[self.design.ranking]
         return Fits(found, met, names, [self.design.effects[i] for i in at], at)
 
-    def _fits(self, name: str, head: Head, client: Columns, met: Met, effects: Floats) -> HeadFits:
+    def _fits(self, name: str, head: Head, block: Floats | None, met: Met, effects: Floats) -> HeadFits:
         used = used_effects(self.design, head.info.parts)
         local = np.flatnonzero(effects[used])
-        fits = HeadFits(head, met, met.prepared.base[name], local, used[local], effects[used[local]])
-        if head.info.kind == "gaussian":
-            return fits
-        return replace(fits, unit=_chance_a_unit(self.expected(head, client) + float(fits.link.mean())))
+        expected = None if block is None or head.info.kind == "gaussian" else self._expected(head, block)
+        base = met.prepared.base[name]
+        return HeadFits(head, met, base, local, used[local], effects[used[local]], expected)
 
     def expected(self, head: Head, client: Columns) -> float:
         """The prognosis of one client on the head's link scale."""
-        return float(head.prognosis(head.client_part(self.design, self.features.build_rows("client", client)))[0])
+        return self._expected(head, self.features.build_rows("client", client))
+
+    def _expected(self, head: Head, block: Floats) -> float:
+        return float(head.prognosis(head.client_part(self.design, block))[0])
 
     def _inputs(self, head: Head, ranking: Floats, client: Columns) -> tuple[Floats, Floats]:
         """What this head uses of the ranking columns (n, r) and of the client's effect columns (q,)."""
@@ -184,13 +188,7 @@ class Bundle:
         """1, or for a binary head the probability gained per unit of the logit at this client's expectation."""
         if head.info.kind == "gaussian":
             return 1.0
-        return _chance_a_unit(self.expected(head, client) + float(fits.mean()))
-
-
-def _chance_a_unit(log_odds: float) -> float:
-    """Probability gained per unit of the logit."""
-    chance = 1 / (1 + np.exp(-log_odds))
-    return float(chance * (1 - chance))
+        return chance_a_unit(self.expected(head, client) + float(fits.mean()))
 
 
 def problem_words(bundle: Bundle) -> tuple[str, ...]:

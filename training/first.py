@@ -54,15 +54,17 @@ def first(
     price: Floats | None = None,
 ) -> First:
     """The first k of n therapists whose positions follow their ids; `wait_days` (n,) may be NaN, `price` (n,) in SD."""
-    total = utility(posteriors, weighing)
+    heads = weighing.among(list(posteriors))
+    counting = {name: posteriors[name] for name in heads.names}
+    total = utility(counting, heads)
     net = total if price is None else total - price
-    best = int(np.argmax(net))
-    counting = weighing.among(list(posteriors)).names
-    (spread,) = utility_sd({name: posteriors[name].gain_sd(np.array([best])) for name in counting}, weighing)
+    look = next(best_first(net))
+    best = int(look[0])
+    spread = utility_sd({name: fits.gain_sd(look) for name, fits in counting.items()}, heads)[0]
     chance = chance_worth(float(total[best]), float(spread))
     meaningful = chance >= SURE
     if meaningful or (price is not None and float(net[best] - net.mean()) > WORTH):
-        order, group = _by_groups(posteriors, weighing, net, min(k, len(net)))
+        order, group = _by_groups(counting, heads, net, min(k, len(net)))
         return First(order, group, total, net, meaningful, chance, by_wait=False)
     order = soonest_first(wait_days, net, k)
     return First(order, np.ones(len(order), dtype=np.int64), total, net, meaningful, chance, by_wait=True)

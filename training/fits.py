@@ -5,7 +5,7 @@ with, and of the mean. What no client changes is kept in `Prepared`; a client ha
 with severity, with one main problem), so that only those are read. `Head.posterior` gives the same for any rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +18,12 @@ from training.ranking import Weighing
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+
+def chance_a_unit(log_odds: float) -> float:
+    """Probability gained per unit of the logit."""
+    chance = 1 / (1 + np.exp(-log_odds))
+    return float(chance * (1 - chance))
 
 
 @dataclass(frozen=True)
@@ -66,9 +72,9 @@ class Met:
         return np.concatenate([total / len(self.rows), self.pair.mean(axis=1)])
 
     @cached_property
-    def all(self) -> Floats:
-        """Of everybody, (n, r)."""
-        return self.at(np.arange(len(self.rows)))
+    def everybody(self) -> Ints:
+        """All positions."""
+        return np.arange(len(self.rows))
 
     @cached_property
     def known(self) -> Ints:
@@ -89,8 +95,13 @@ class HeadFits:
     which: Ints
     z: Floats
     """The client's values there."""
-    unit: float = 1.0
-    """The head's unit for one of the link scale."""
+    expected: float | None = None
+    """Of a binary head the prognosis, in log odds."""
+
+    @cached_property
+    def unit(self) -> float:
+        """The head's unit for one of the link scale: 1, or the probability gained at what is to be expected."""
+        return 1.0 if self.expected is None else chance_a_unit(self.expected + float(self.link.mean()))
 
     @cached_property
     def link(self) -> Floats:
@@ -105,7 +116,7 @@ class HeadFits:
     @cached_property
     def remainder(self) -> Floats:
         """What trees add to it, (n,); empty without trees."""
-        return self.head.remainder(self.met.all) if self.head.remainder.text else np.zeros(0)
+        return self.head.remainder(self.met.at(self.met.everybody)) if self.head.remainder.text else np.zeros(0)
 
     @cached_property
     def mean(self) -> Floats:
@@ -114,24 +125,24 @@ class HeadFits:
 
     def gain_sd(self, at: Ints | None = None) -> Floats:
         """Standard deviation of each fit less the mean fit of all n: of all, or of the positions `at`."""
-        found, n = self.posterior(at), len(self.met.rows)
-        gap = found.loading - self._mean_loading
-        own = found.own * (1 - 2 / n) + self._own_sum / n**2
+        at, n = self.met.everybody if at is None else at, len(self.met.rows)
+        gap = self._looked(at) - self._mean_loading
+        own = self._own[self._places[at]] * (1 - 2 / n) + self._own_sum / n**2
         sd: Floats = np.sqrt(np.einsum("np,np->n", gap, gap) + np.maximum(own, 0.0))
-        return sd
+        return sd * self.unit
 
     def difference_sd(self, to: int, at: Ints | None = None) -> Floats:
         """Standard deviation of each fit less that of the therapist at position `to`: of all, or of those `at`."""
-        at = np.arange(len(self.met.rows)) if at is None else at
-        found = self.posterior(np.append(at, to))
-        sd: Floats = found.difference_sd(len(at))[:-1]
-        return np.where(at == to, 0.0, sd)
+        at = self.met.everybody if at is None else at
+        gap, own = self._looked(at) - self._looked(np.array([to])), self._own[self._places]
+        sd: Floats = np.sqrt(np.einsum("np,np->n", gap, gap) + np.where(at == to, 0.0, own[at] + own[to]))
+        return sd * self.unit
 
     def posterior(self, at: Ints | None = None) -> PairPosterior:
         """Means, loadings and own variances of all, or of the positions `at`."""
-        at = np.arange(len(self.met.rows)) if at is None else at
+        at = self.met.everybody if at is None else at
         own = self._own[self._places[at]] * self.unit**2
-        return PairPosterior(self.mean[at], self._loading(at) * self.unit, own)
+        return PairPosterior(self.mean[at], self._looked(at) * self.unit, own)
 
     def parts(self, at: Ints) -> tuple[Floats, Floats, Floats]:
         """Parts of the gains at these positions: by ranking column (at, r), by effect (at, effects), by trees (at,).
@@ -141,7 +152,7 @@ class HeadFits:
         b = self._b
         columns = (self.met.at(at) - self.met.mean) * b if len(b) else np.zeros((len(at), len(self.met.mean)))
         mine = self.head.by_effect[self.effects]
-        by_effect = self.z * (mine[:, self._places[at]] - mine[:, self._places].mean(axis=1)[:, None]).T
+        by_effect = self.z * (mine[:, self._places[at]] - (mine @ self._counts / len(self.met.rows))[:, None]).T
         trees = self.remainder[at] - self.remainder.mean() if len(self.remainder) else np.zeros(len(at))
         return columns * self.unit, by_effect * self.unit, trees * self.unit
 
@@ -156,6 +167,12 @@ class HeadFits:
         return self.met.position if len(self.head.solution.at_zero) else np.full_like(self.met.position, -1)
 
     @cached_property
+    def _counts(self) -> Ints:
+        """(known + 1,): how often each is among the n."""
+        size = len(self.head.solution.at_zero) + 1
+        return np.bincount(self._places % size, minlength=size)
+
+    @cached_property
     def _own(self) -> Floats:
         """(known + 1,): variance of each therapist's own effects for this client, on the link scale."""
         return self.z @ np.tensordot(
@@ -164,8 +181,13 @@ class HeadFits:
 
     @cached_property
     def _own_sum(self) -> float:
-        """Of all n, in the head's unit."""
-        return float(self._own[self._places].sum() * self.unit**2)
+        """Of all n."""
+        return float(self._own @ self._counts)
+
+    @cached_property
+    def _looked(self) -> "_Looked":
+        """(at, p): loadings on the link scale."""
+        return _Looked(len(self.met.rows), self._loading)
 
     def _loading(self, at: Ints) -> Floats:
         factor, b = self.head.b_factor, self._b
@@ -178,13 +200,12 @@ class HeadFits:
 
     @cached_property
     def _mean_loading(self) -> Floats:
-        """(p,), in the head's unit."""
+        """(p,)"""
         factor, b, n = self.head.b_factor, self._b, len(self.met.rows)
         found = self.met.mean @ factor[-len(b) :] if len(b) else np.zeros(factor.shape[1])
         if len(self.met.known) and len(self.head.solution.at_zero):
             found = found - self._carried_sum / n @ factor
-        mean: Floats = found * self.unit
-        return mean
+        return found
 
     def _carried(self, known: Ints) -> Floats:
         """(known, p): what the border's coefficients take from these therapists' effects."""
@@ -206,6 +227,25 @@ class HeadFits:
         absent[known] = False
         left: Floats = self._carried(np.flatnonzero(absent)).sum(axis=0)
         return self.z @ self.head.carried_total[self.effects] - left
+
+
+class _Looked:
+    """Rows worked out when they are first asked for: the same few are compared with each other several times."""
+
+    def __init__(self, size: int, work_out: Callable[[Ints], Floats]):
+        self._place = np.full(size, -1)
+        self._work_out = work_out
+        self._rows: Floats | None = None
+
+    def __call__(self, at: Ints) -> Floats:
+        new = at[self._place[at] < 0]
+        if len(new):
+            before = 0 if self._rows is None else len(self._rows)
+            self._place[new] = np.arange(before, before + len(new))
+            rows = self._work_out(new)
+            self._rows = rows if self._rows is None else np.concatenate([self._rows, rows])
+        assert self._rows is not None, "nobody is asked about"
+        return self._rows[self._place[at]]
 
 
 @dataclass(frozen=True)
@@ -236,11 +276,11 @@ class Fits:
         """What makes up the utilities at these positions."""
         heads = weighing.among(list(self.heads))
         columns, trees = np.zeros((len(at), len(self.columns))), np.zeros((len(at), 1))
-        effects = np.zeros((len(at), len(self.effects)))
+        effects, present = np.zeros((len(at), len(self.effects))), self.at.tolist()
         for name, share in zip(heads.names, heads.share.tolist(), strict=True):
             by_column, by_effect, by_trees = self.heads[name].parts(at)
             columns += share * by_column
-            effects[:, np.isin(self.at, self.heads[name].which)] += share * by_effect
+            effects[:, [present.index(one) for one in self.heads[name].which.tolist()]] += share * by_effect
             trees[:, 0] += share * by_trees
         names = [*self.columns, *(f"effect.{name}" for name in self.effects), "remainder"]
         return Parts(names, np.concatenate([columns, effects, trees], axis=1))

@@ -48,12 +48,17 @@ class Weighing:
 
     def among(self, present: Sequence[str]) -> "Weighing":
         """The same for the heads that are present and count; weights rescale to the same total."""
+        if self._is_all_of(present):
+            return self
         keep = np.array([i for i, n in enumerate(self.names) if n in present and self.weight[i] > 0], dtype=np.int64)
         if not len(keep):
             raise ValueError("no head with a weight is present -> give one of the heads a weight")
         weight = self.weight[keep] * (self.weight.sum() / self.weight[keep].sum())
         names = tuple(self.names[i] for i in keep)
         return Weighing(names, weight, self.sd[keep], self.correlation[np.ix_(keep, keep)])
+
+    def _is_all_of(self, present: Sequence[str]) -> bool:
+        return self.names == tuple(present) and bool(np.all(self.weight > 0))
 
     @property
     def share(self) -> Floats:
@@ -171,8 +176,8 @@ def beats(
     posteriors: Mapping[str, Posterior], weighing: Weighing, total: Floats, position: int, at: Ints | None = None
 ) -> Floats:
     """P(u_position - u > .05 SD) for every therapist, or for those `at`."""
-    counting = weighing.among(list(posteriors)).names
-    spread = utility_sd({name: posteriors[name].difference_sd(position, at) for name in counting}, weighing)
+    heads = weighing.among(list(posteriors))
+    spread = utility_sd({name: posteriors[name].difference_sd(position, at) for name in heads.names}, heads)
     margin = total[position] - (total if at is None else total[at]) - WORTH
     with np.errstate(divide="ignore", invalid="ignore"):
         chance: Floats = np.where(spread > 0, ndtr(margin / spread), (margin > 0).astype(np.float64))
@@ -183,7 +188,8 @@ def difference(
     posteriors: Mapping[str, Posterior], weighing: Weighing, total: Floats, of: int, to: int
 ) -> tuple[float, float, float]:
     """Utility of one therapist less that of another: mean and 80 % interval."""
-    (spread,) = utility_sd({name: p.difference_sd(to, np.array([of])) for name, p in posteriors.items()}, weighing)
+    heads = weighing.among(list(posteriors))
+    (spread,) = utility_sd({name: posteriors[name].difference_sd(to, np.array([of])) for name in heads.names}, heads)
     mean = float(total[of] - total[to])
     return mean, mean - Z80 * float(spread), mean + Z80 * float(spread)
 

@@ -1,20 +1,23 @@
 """What was typed, asked of the same room as the API asks: an answer to show, or what to mend beside each field."""
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from data.errors import RequestError
+from features.eligibility import judge
 from serving import problems
 from serving.keys import Caller
-from serving.matcher import problems_of
+from serving.matcher import problems_of, question
 from serving.pages.form import Asked, Typed, asked
 from serving.pages.options import Options
-from serving.pages.shown import Shown
+from serving.pages.shown import NextFree, Shown
 from serving.pages.words import label_of
-from serving.schemas import FieldProblem, RecommendationAnswer, RecommendationRequest
+from serving.schemas import FieldProblem, RecommendationAnswer, RecommendationRequest, Slot
 from serving.service import Service
 from serving.writes import Asked as Write
 
@@ -51,7 +54,29 @@ def ask(service: Service, caller: Caller, typed: Typed) -> Shown:
         raise TypedWrongError(_mends(found, wanted, service, caller)) from None
     except RequestError as error:
         raise TypedWrongError(_mends(problems.of_problems(error.problems), wanted, service, caller)) from None
-    return Shown(RecommendationAnswer.model_validate_json(outcome.body), service.settings.zone)
+    answer = RecommendationAnswer.model_validate_json(outcome.body)
+    return Shown(answer, service.settings.zone, next_free(service, caller, request, answer))
+
+
+def next_free(
+    service: Service, caller: Caller, request: RecommendationRequest, answer: RecommendationAnswer
+) -> NextFree | None:
+    """The first free time of everybody whom the client can see, shown or not; of several, whoever is higher up."""
+    if not answer.recommendations:
+        return None
+    matcher = service.matcher(caller)
+    put = question(matcher, request, service.now())
+    judgement, slots = judge(put.practice, put.ask), put.practice.slots
+    free = np.flatnonzero(judgement.bookable & judgement.eligible[slots.therapist])
+    if not len(free):
+        return None
+    first = free[slots.starts_at[free] == slots.starts_at[free[0]]]
+    place = {one.therapist_id: one.rank for one in answer.recommendations}
+    named = [(matcher.directory.ids[slots.therapist[at]], int(at)) for at in first]
+    therapist, at = min(named, key=lambda one: (place.get(one[0], len(named) + len(place)), one))
+    modality = slots.modality.take(np.array([at]))
+    how = None if modality.index[0] < 0 else modality.vocabulary[int(modality.index[0])]
+    return NextFree(therapist, Slot(starts_at=slots.starts_at[at].item().replace(tzinfo=dt.UTC), modality=how))
 
 
 def _late(service: Service, caller: Caller, body: dict[str, Any], error: ValidationError) -> list[FieldProblem]:
@@ -76,6 +101,6 @@ def _mends(found: Sequence[FieldProblem], wanted: Asked, service: Service, calle
 def _mend(problem: FieldProblem, place: str, needed: frozenset[str], client: dict[str, Any]) -> Mend:
     name = place.removeprefix("client.")
     if place in needed and name not in client:
-        return Mend(place, label_of(place), "please fill this in; it decides who can see the client.")
+        return Mend(place, label_of(place), "please fill this in.")
     label = label_of(place) if place else problem.field
     return Mend(place, label, f"{problem.rule}.")

@@ -37,7 +37,6 @@ class Time:
 
     sent: str
     words: str
-    moment: dt.datetime
 
 
 @dataclass(frozen=True)
@@ -67,11 +66,20 @@ class Group:
 
 
 @dataclass(frozen=True)
+class NextFree:
+    """The first free time of everybody whom the client can see, and whose it is."""
+
+    therapist: str
+    slot: Slot
+
+
+@dataclass(frozen=True)
 class Shown:
     """One answer; `zone` is where the clinic's clock hangs."""
 
     answer: RecommendationAnswer
     zone: zoneinfo.ZoneInfo
+    next_free: NextFree | None = None
 
     @property
     def state(self) -> Literal["ranked", "held", "empty"]:
@@ -105,11 +113,18 @@ class Shown:
             _group(same, number, len(cut), bool(self.answer.meaningful_difference)) for number, same in enumerate(cut)
         ]
 
-    @cached_property
-    def soonest(self) -> tuple[Person, Time] | None:
-        """The next free time of all who are shown."""
-        times = [(person, time) for group in self.groups for person in group.people for time in person.times]
-        return min(times, key=lambda one: one[1].moment) if times else None
+    @property
+    def soonest(self) -> Time | None:
+        """The next free time, on the clinic's clock."""
+        return None if self.next_free is None else self._time(self.next_free.slot)
+
+    @property
+    def stands(self) -> str:
+        """Where in the list whoever has the next free time stands."""
+        place = {one.therapist_id: one.rank for one in self.answer.recommendations}
+        if self.next_free is None or self.next_free.therapist not in place:
+            return "not among those shown below"
+        return f"number {place[self.next_free.therapist]} in the list below"
 
     @property
     def next_step(self) -> NextStep | None:
@@ -148,7 +163,7 @@ class Shown:
         local = slot.starts_at.astimezone(self.zone)
         year = f" {local.year}" if local.year != self.answer.as_of.year else ""
         how = f", {way_of_meeting(slot.modality)}" if slot.modality else ""
-        return Time(slot.starts_at.isoformat(), f"{local:%a} {local.day} {local:%b}{year}, {local:%H:%M}{how}", local)
+        return Time(slot.starts_at.isoformat(), f"{local:%a} {local.day} {local:%b}{year}, {local:%H:%M}{how}")
 
 
 def in_words(gain: Interval) -> str:

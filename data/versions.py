@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import from_json
 
 from data.database import take_turns
 from data.directory import KINDS, DirectoryData, DirectoryMeta, Entries
@@ -28,7 +29,11 @@ class Version:
 
 @dataclass(frozen=True)
 class Changes:
-    """What became of each entry that changed after some version: the newest payload, None where there is none now."""
+    """What became of each entry that changed after some version: the newest payload, None where there is none now.
+
+    Of therapists whose profile changed every kind is there: some of it may have been on record while they were not
+    listed.
+    """
 
     version: int
     source: str
@@ -81,6 +86,12 @@ def stream(
                 yield kind, therapist, payload
 
 
+def changed_rows(connection: sa.Connection, tenant: str, version: int) -> int:
+    """How many rows were written after a version."""
+    later = (DIRECTORY_ENTRIES.c.tenant == tenant, DIRECTORY_ENTRIES.c.version > version)
+    return connection.scalar(sa.select(sa.func.count()).where(*later)) or 0
+
+
 def changes_since(connection: sa.Connection, tenant: str, version: int) -> Changes | None:
     """What changed after a version up to the newest; None for a tenant without a directory."""
     found = version_at(connection, tenant)
@@ -95,6 +106,8 @@ def changes_since(connection: sa.Connection, tenant: str, version: int) -> Chang
     )
     for kind, therapist, payload in connection.execute(later):
         entries[kind][therapist] = payload
+    for kind in KINDS if entries["profile"] else ():
+        entries[kind].update(_newest(connection, tenant, kind, found.version, version))
     return Changes(found.version, found.source, found.meta, entries)
 
 
@@ -162,10 +175,18 @@ def _chunks(tenant: str, version: int, entries: Entries) -> Iterator[list[dict[s
         yield rows
 
 
-def _newest(connection: sa.Connection, tenant: str, kind: str, version: int) -> Iterator[tuple[str, Any]]:
-    """Therapists of a kind with their payloads as they were at a version."""
-    entries = DIRECTORY_ENTRIES
-    here = (entries.c.tenant == tenant, entries.c.kind == kind)
+def _newest(
+    connection: sa.Connection, tenant: str, kind: str, version: int, profile_changed_after: int | None = None
+) -> Iterator[tuple[str, Any]]:
+    """Therapists of a kind with their payloads as they were at a version; if asked, those with newer profiles only."""
+    entries, profiles = DIRECTORY_ENTRIES, DIRECTORY_ENTRIES.alias()
+    here = [entries.c.tenant == tenant, entries.c.kind == kind]
+    if profile_changed_after is not None:
+        newer = profiles.c.version.between(profile_changed_after + 1, version)
+        changed = sa.select(profiles.c.therapist_id).where(
+            profiles.c.tenant == tenant, newer, profiles.c.kind == "profile"
+        )
+        here.append(entries.c.therapist_id.in_(changed))
     newest = (
         sa.select(entries.c.therapist_id, sa.func.max(entries.c.version).label("version"))
         .where(*here, entries.c.version <= version)
@@ -173,6 +194,10 @@ def _newest(connection: sa.Connection, tenant: str, kind: str, version: int) -> 
         .subquery()
     )
     same = sa.and_(entries.c.therapist_id == newest.c.therapist_id, entries.c.version == newest.c.version)
-    wanted = sa.select(entries.c.therapist_id, entries.c.payload).select_from(entries.join(newest, same)).where(*here)
-    for row in connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_ONCE}):
-        yield row.therapist_id, row.payload
+    wanted = (
+        sa.select(entries.c.therapist_id, sa.cast(entries.c.payload, sa.Text))
+        .select_from(entries.join(newest, same))
+        .where(*here[:2])
+    )
+    for therapist, text in connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_ONCE}):
+        yield therapist, from_json(text, cache_strings="all")  # words that repeat are held once

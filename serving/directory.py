@@ -21,6 +21,8 @@ from serving.capacity import Cases, Prices, moved_values, rows_among
 from serving.settings import Settings
 
 Days = npt.NDArray[np.datetime64]
+_UNREAD = {"npi"}
+"""Columns that neither a rule nor a model reads."""
 _BATCH = 5_000
 """Therapists whose rows are in memory as plain values at once."""
 
@@ -246,7 +248,7 @@ def _batches(rows: Iterable[tuple[str, str, Any]]) -> Iterator[Entries]:
 
 
 def _table(profiles: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    names = sorted({name for profile in profiles for name in profile})
+    names = sorted({name for profile in profiles for name in profile} - _UNREAD)
     return {name: [profile.get(name) for profile in profiles] for name in names}
 
 

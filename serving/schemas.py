@@ -128,6 +128,21 @@ class Interval(_Answer):
     high: float
 
 
+class Prediction(_Answer):
+    """What to expect of one client with one therapist, with its 80 % interval, in the unit of the head."""
+
+    mean: float
+    low: float
+    high: float
+    unit: Literal["intake_sd", "points", "probability"]
+    better: Literal["higher", "lower"]
+    kind: Literal["conformal", "credible"] = Field(
+        description="conformal: one client's own result; credible: the chance of clients like this one"
+    )
+    words: str
+    points: Mapping[str, float] | None = Field(None, description="points of each instrument that 1 SD is")
+
+
 class Slot(_Answer):
     """A time that can be booked, and how the session would be held."""
 
@@ -148,7 +163,7 @@ class Recommendation(_Answer):
     reasons: list[str]
     cautions: list[str]
     data_age_days: int | None = Field(description="days since the therapist's profile was updated")
-    predicted: Mapping[str, Interval] | None = Field(
+    predicted: Mapping[str, Prediction] | None = Field(
         None,
         exclude_if=_is_none,
         description="what to expect with this therapist, by head, in its own unit; for clinicians and auditors only",

@@ -33,7 +33,9 @@ def test_the_wheel_carries_what_the_program_reads_beside_its_code(wheel: set[str
     assert any(name.startswith("data/migrations/versions/m0001") for name in wheel)
     for package in PACKAGES:
         others = {
-            str(p.relative_to(ROOT)) for p in (ROOT / package).rglob("*.*") if p.suffix in (".toml", ".html", ".typed")
+            str(p.relative_to(ROOT))
+            for p in (ROOT / package).rglob("*.*")
+            if p.suffix in (".toml", ".html", ".css", ".js", ".svg", ".typed")
         }
         assert others <= wheel
 

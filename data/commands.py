@@ -119,6 +119,42 @@ def load_command(
     typer.echo(f"directory version {version}: {therapists} therapists; hard rules it can answer: {rules}")
 
 
+@app.command("export")
+def export_command(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write the dataset to; must not hold anything yet.")],
+    onto: Annotated[
+        Path | None, typer.Option(help="Earlier dataset to lay it on, such as the one `data load` was given.")
+    ] = None,
+    form: Annotated[Literal["csv", "parquet"], typer.Option("--format", help="How to write tables.")] = "parquet",
+    tenant: Annotated[str, typer.Option(help="Whose data.")] = "default",
+    database: Annotated[str | None, typer.Option("--database", help="Database URL; default: SQLite in var/.")] = None,
+    as_json: _Json = False,
+) -> None:
+    """Turn what the service keeps into a dataset to learn from: requests, choices, courses, measures.
+
+    Consent is kept: clients who agreed to care only, and cases of therapists who opted out, are not in it.
+
+    Example: therapist-fit data export --onto var/clinic --out var/clinic-2
+    """
+    import datetime as dt
+
+    from data.database import open_database
+    from data.exporting import export
+
+    with _busy(f"exporting {out}"):
+        engine = open_database(database)
+        done = export(engine, out, dt.datetime.now(dt.UTC), tenant, onto, form)
+        engine.dispose()
+    if as_json:
+        typer.echo(json.dumps({"dataset": str(out), "tables": dict(done.tables), "left_out": dict(done.left_out)}))
+        return
+    for table, rows in done.tables.items():
+        typer.echo(f"{table}: {rows} rows")
+    for reason, count in done.left_out.items():
+        typer.echo(f"left out: {count} {reason}")
+    typer.echo(f"{out}: no problems -> therapist-fit train {out}")
+
+
 @contextmanager
 def _busy(what: str) -> Iterator[None]:
     """A moving line on stderr while long work runs; nothing where nobody watches."""

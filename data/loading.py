@@ -81,7 +81,7 @@ def _keeping_places(directory: DirectoryData, before: Entries, now: dt.datetime)
         taken = [one for one in still_taken(caseload, now) if one["episode_id"] not in directory.episodes]
         if not taken:
             continue
-        counted: dict[str, Any] = after["caseload"].get(therapist, caseload)
+        counted = after["caseload"].get(therapist) or caseload
         after["caseload"][therapist] = kept = {**counted, "taken": taken}
         slots = after["slots"].get(therapist)
         if slots is not None:

@@ -104,6 +104,11 @@ class FeatureSet:
         blocks = [_block(feature.build(rows), self.words[feature.name]) for feature in self._rows(_group(part))]
         return np.concatenate([np.zeros((rows.size, 0)), *blocks], axis=1)
 
+    def build_feature(self, name: str, rows: Columns) -> Floats:
+        """The columns of one feature of clients or therapists, shape (rows, its columns)."""
+        (feature,) = (one for group in self._rows_of.values() for one in group if one.name == name)
+        return _block(feature.build(rows), self.words[name])
+
     def build_pairs(self, clients: Columns, therapists: Columns, pairs: Pairs) -> Floats:
         """The part of `build` that depends on both, shape (pairs, columns_of("pair"))."""
         return np.ascontiguousarray(self.build_pairs_by_column(clients, therapists, pairs).T)

@@ -63,9 +63,11 @@ class Sets:
     def within(self, vocabulary: Sequence[str]) -> Bools:
         """Membership of another vocabulary's words, shape (rows, words)."""
         place = {word: i for i, word in enumerate(self.vocabulary)}
-        columns = np.array([place.get(word, len(self.vocabulary)) for word in vocabulary], dtype=np.int64)
-        padded = np.concatenate([self.member, np.zeros((len(self.member), 1), dtype=bool)], axis=1)
-        return padded[:, columns]
+        found = np.zeros((len(vocabulary), len(self.member)), dtype=bool)
+        for row, word in zip(found, vocabulary, strict=True):
+            if word in place:
+                row[:] = self.member[:, place[word]]
+        return found.T
 
     def sizes(self) -> Floats:
         """Words a row; NaN where unknown."""

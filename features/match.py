@@ -23,9 +23,10 @@ def main_problem_in(column: str) -> PairBuilder:
 
     def build(clients: Columns, therapists: Columns, pairs: Pairs) -> Floats:
         problems, has, known = _needs(clients, therapists, column)
+        if not problems.vocabulary:
+            return np.full(len(pairs), np.nan)
         first = problems.first[pairs.client]
-        padded = np.concatenate([has, np.zeros((len(has), 1), dtype=bool)], axis=1)
-        answer = padded[pairs.therapist, first].astype(np.float64)
+        answer = has[pairs.therapist, first].astype(np.float64)
         answer[(first < 0) | ~known[pairs.therapist]] = np.nan
         return answer
 
@@ -37,7 +38,9 @@ def share_of_problems_in(column: str) -> PairBuilder:
 
     def build(clients: Columns, therapists: Columns, pairs: Pairs) -> Floats:
         problems, has, known = _needs(clients, therapists, column)
-        shared = (problems.member[pairs.client] & has[pairs.therapist]).sum(axis=1)
+        shared = np.zeros(len(pairs))
+        for asked, offered in zip(problems.member.T, has.T, strict=True):  # word by word: there are few
+            shared += asked[pairs.client] & offered[pairs.therapist]
         count = problems.member.sum(axis=1)[pairs.client]
         answer = np.where(count > 0, shared / np.maximum(count, 1), np.nan)
         answer[~known[pairs.therapist]] = np.nan

@@ -41,10 +41,13 @@ def met(topic: str, strength: str, clients: Columns, therapists: Columns, pairs:
     """1 where the therapist has any of the values wanted, 0 where none, NaN where nothing is wanted or on record."""
     wanted = clients.set(f"{strength}.{topic}")
     has, on_record = _therapist_words(topic, wanted.vocabulary, therapists)
-    asked = wanted.member[pairs.client]
-    answer: Floats = np.any(asked & has[pairs.therapist], axis=1).astype(np.float64)
-    unanswered = np.any(asked & ~on_record[pairs.therapist], axis=1)
-    answer[~wanted.known[pairs.client] | (unanswered & (answer == 0))] = np.nan
+    found, unanswered = np.zeros(len(pairs), dtype=bool), np.zeros(len(pairs), dtype=bool)
+    for asked, offered, recorded in zip(wanted.member.T, has.T, on_record.T, strict=True):  # word by word: few
+        asks = asked[pairs.client]
+        found |= asks & offered[pairs.therapist]
+        unanswered |= asks & ~recorded[pairs.therapist]
+    answer: Floats = found.astype(np.float64)
+    answer[~wanted.known[pairs.client] | (unanswered & ~found)] = np.nan
     return answer
 
 

@@ -17,13 +17,9 @@ def cases(_clients: Columns, therapists: Columns, pairs: Pairs) -> Floats:
 def cases_with_problem(clients: Columns, therapists: Columns, pairs: Pairs) -> Floats:
     """log(1 + cases before the day with this client's main problem)."""
     problems = clients.set("problems")
-    counts = (
-        np.stack([therapists.number(CASES_WITH + word) for word in problems.vocabulary], axis=1)
-        if problems.vocabulary
-        else np.zeros((therapists.size, 0))
-    )
-    whole = np.concatenate([counts, np.full((therapists.size, 1), np.nan)], axis=1)
-    counted: Floats = np.log1p(whole[pairs.therapist, problems.first[pairs.client]])
+    nothing = np.full(therapists.size, np.nan)
+    counts = np.stack([*(therapists.number(CASES_WITH + word) for word in problems.vocabulary), nothing])
+    counted: Floats = np.log1p(counts[problems.first[pairs.client], pairs.therapist])
     return counted
 
 

@@ -1,8 +1,8 @@
 """Why a therapist stands where they stand, in plain words with exact numbers: the shares add up to the utility."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -57,12 +57,17 @@ _EARLIER: Mapping[str, tuple[str, str]] = {
         "Results with the main problem lie a little below the therapist's others",
     ),
 }
+_EARLIER_OF_BOTH: Mapping[str, str] = {
+    "therapist": "Results in earlier courses of treatment, against what the profile suggests",
+    "severity": "Results with symptoms about as strong as these, against the therapist's others",
+    "strength": "Results with the main problem, against the therapist's others",
+}
 _FEW_EARLIER = "What is known from earlier courses of treatment"
 _REST = "Everything else together"
+_TOGETHER = "How several of these facts come together"
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One feature's, or one therapist effect's, exact share of the utility, in SD."""
 
     name: str
@@ -94,11 +99,11 @@ def in_words(
     `value_of` gives what a feature is of this pair, `meanings` what it is in plain words; with few cases earlier
     results are told as one neutral part.
     """
-    told = [part for part in (_as_one(parts) if few_cases else parts) if abs(part.share) >= WORTH_SAYING]
+    told = [part for part in (as_one(parts) if few_cases else parts) if abs(part.share) >= WORTH_SAYING]
     shown = [part for part in told if part.share > 0][:MOST_FOR] + [part for part in told if part.share < 0][
         :MOST_AGAINST
     ]
-    words = [f"{_words(part, value_of(part.name), meanings)} ({part.share:+.2f})" for part in shown]
+    words = [f"{_words(part, value_of, meanings)} ({part.share:+.2f})" for part in shown]
     rest = round(utility, 2) - sum(round(part.share, 2) for part in shown)
     if not shown:
         return [f"Close to the average of the therapists who can see this client ({rest + 0.0:+.2f})"]
@@ -106,28 +111,31 @@ def in_words(
 
 
 @dataclass(frozen=True)
-class Built:
-    """Feature columns of some therapists as they meet one client, by name, each (therapists,)."""
+class Facts:
+    """What is on record of some therapists as they meet one client; features are built when they are asked for."""
 
     features: FeatureSet
-    columns: Mapping[str, Floats]
-
-    @classmethod
-    def of(cls, features: FeatureSet, therapists: Columns, pairs: Floats) -> Self:
-        """From the therapists' rows and the columns of their pairs, (columns, therapists)."""
-        own = dict(zip(features.columns_of("therapist"), features.build_rows("therapist", therapists).T, strict=True))
-        return cls(features, own | dict(zip(features.columns_of("pair"), pairs, strict=True)))
+    therapists: Columns
+    pairs: Mapping[str, Floats]
+    """By feature, (therapists,)."""
+    _built: dict[str, Floats] = field(default_factory=dict)
 
     def value(self, name: str, one: int) -> str | float | None:
         """What a feature of one of them is: a number, the words that apply, or None where nothing is on record."""
-        words = self.features.words.get(name)
-        if words is None:
-            number = float(self.columns[name][one]) if name in self.columns else np.nan
+        if name in self.pairs:
+            number = float(self.pairs[name][one])
             return None if np.isnan(number) else number
-        here = [self.columns[f"{name}.{word}"][one] for word in words]
+        words, here = self.features.words.get(name), self._rows(name)[one]
         if np.isnan(here).any():
             return None
+        if words is None:
+            return float(here[0])
         return ", ".join(word.replace("_", " ") for word, is_so in zip(words, here, strict=True) if is_so) or "other"
+
+    def _rows(self, name: str) -> Floats:
+        if name not in self._built:
+            self._built[name] = self.features.build_feature(name, self.therapists)
+        return self._built[name]
 
 
 def _part_of(column: str, features: FeatureSet) -> str:
@@ -141,22 +149,22 @@ def meanings_of(features: FeatureSet) -> dict[str, str]:
     return {name: feature.meaning for name, feature in CATALOG.items()} | dict(features.declared)
 
 
-def _as_one(parts: Sequence[Part]) -> list[Part]:
+def as_one(parts: Sequence[Part]) -> list[Part]:
     """The therapist's effects as one part: too few cases to tell their strengths apart."""
     earlier = Part(EFFECT, sum(part.share for part in parts if part.name.startswith(EFFECT)))
     others = [part for part in parts if not part.name.startswith(EFFECT)]
     return sorted([earlier, *others], key=lambda part: (-abs(part.share), part.name))
 
 
-def _words(part: Part, value: str | float | None, meanings: Mapping[str, str]) -> str:
+def _words(part: Part, value_of: Callable[[str], str | float | None], meanings: Mapping[str, str]) -> str:
     if part.name == EFFECT:
         return _FEW_EARLIER
     if part.name.startswith(EFFECT):
         better, lower = _EARLIER[part.name.removeprefix(EFFECT)]
         return better if part.share > 0 else lower
     if part.name == REMAINDER:
-        return "How several of these facts come together"
-    meaning = meanings.get(part.name, part.name)
+        return _TOGETHER
+    meaning, value = meanings.get(part.name, part.name), value_of(part.name)
     if value is None:
         return f"Not on record: {meaning}"
     if isinstance(value, str):
@@ -166,6 +174,28 @@ def _words(part: Part, value: str | float | None, meanings: Mapping[str, str]) -
     if part.name in _SHARES:
         return _SHARES[part.name].format("none" if value == 0 else "all" if value == 1 else f"{value:.0%}")
     return _NUMBERS.get(part.name, f"{_capital(meaning)}: {{:g}}").format(value)
+
+
+def side_by_side(name: str, facts: Facts, meanings: Mapping[str, str]) -> str:
+    """What a part is about, with what is on record of the first of two therapists and of the second."""
+    if name == EFFECT:
+        return _FEW_EARLIER
+    if name.startswith(EFFECT):
+        return _EARLIER_OF_BOTH[name.removeprefix(EFFECT)]
+    if name == REMAINDER:
+        return _TOGETHER
+    one, other = (_said(name, facts.value(name, i)) for i in (0, 1))
+    return f"{_capital(meanings.get(name, name))}: {one} against {other}"
+
+
+def _said(name: str, value: str | float | None) -> str:
+    if value is None:
+        return "not on record"
+    if isinstance(value, str):
+        return value
+    if name in _YES_NO:
+        return "yes" if value > 0 else "no"
+    return f"{value:.0%}" if name in _SHARES else f"{round(value, 2):g}"
 
 
 def _capital(text: str) -> str:

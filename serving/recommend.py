@@ -47,6 +47,8 @@ class Ids:
 
     recommendation_id: str
     task_id: str | None = None
+    released_from: str | None = None
+    """The held answer that a clinician released."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,12 @@ def answer(
     rows = np.flatnonzero(judgement.eligible)
     held = assessment.status == "held"
     lot = None if draw is None or assessment.needs_task else draw
-    ranked = _Ranking.of(matcher, asked, judgement, rows, lot) if len(rows) and not held else None
+    ranked = Ranking.of(matcher, asked, judgement, rows, lot) if len(rows) and not held else None
     settings = matcher.settings
     next_step = (settings.held_next_step or settings.next_step) if held else None if len(rows) else settings.next_step
     given = RecommendationAnswer(
         recommendation_id=ids.recommendation_id,
+        released_from=ids.released_from,
         model=model_info(matcher.bundle.manifest, matcher.version, matcher.directory.meta),
         as_of=asked.day,
         counts=Counts(considered=matcher.directory.size, eligible=len(rows)),
@@ -116,7 +119,7 @@ def _relaxations(judgement: Judgement) -> list[Relaxation]:
 
 
 @dataclass(frozen=True)
-class _Ranking:
+class Ranking:
     """The eligible of one question in order. Arrays of n are indexed by position in `rows`."""
 
     matcher: Matcher
@@ -132,7 +135,7 @@ class _Ranking:
     """The same in whole calendar days."""
 
     @classmethod
-    def of(cls, matcher: Matcher, asked: Question, judgement: Judgement, rows: Ints, lot: Draw | None) -> "_Ranking":
+    def of(cls, matcher: Matcher, asked: Question, judgement: Judgement, rows: Ints, lot: Draw | None) -> "Ranking":
         soonest = asked.practice.slots.soonest(judgement.bookable, matcher.directory.size)[rows]
         wait = _days(soonest - asked.ask.now)
         whole = _days(soonest.astype("datetime64[D]") - asked.ask.day.astype("datetime64[D]"))
@@ -197,12 +200,13 @@ class _Ranking:
 
     def _reasons(self, order: Ints, rows: Ints) -> list[list[str]]:
         bundle, prepared = self.matcher.bundle, self.fits.met.prepared
-        built = reasons.Built.of(bundle.features, prepared.columns.take(rows), self.fits.met.built[:, order])
+        pairs = dict(zip(bundle.features.columns_of("pair"), self.fits.met.built[:, order], strict=True))
+        facts = reasons.Facts(bundle.features, prepared.columns.take(rows), pairs)
         meanings, few = reasons.meanings_of(bundle.features), few_cases(self.matcher, self.asked, rows)
         parts = reasons.parts_of(self.fits.parts(bundle.weighing, order), bundle.features)
         worth = self.first.utility[order].tolist()
         return [
-            reasons.in_words(parts[i], worth[i], partial(built.value, one=i), meanings, bool(few[i]))
+            reasons.in_words(parts[i], worth[i], partial(facts.value, one=i), meanings, bool(few[i]))
             for i in range(len(order))
         ]
 

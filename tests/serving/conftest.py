@@ -1,6 +1,11 @@
 """One small synthetic clinic with a model, made once for all tests of the service."""
 
 import datetime as dt
+import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 import structlog
 import uvicorn
 from fastapi import FastAPI
@@ -32,6 +38,7 @@ from training.config import PrognosisConfig, TrainConfig
 from training.run import train
 from training.storage import load
 
+EXAMPLE = Path(__file__).parents[2] / "serving" / "settings.example.toml"
 NOW = dt.datetime(2026, 10, 1, 9, 0, tzinfo=dt.UTC)
 SETTINGS = Settings(
     next_step=NextStep(
@@ -118,7 +125,7 @@ def serve() -> Callable[[FastAPI], AbstractContextManager[httpx.Client]]:
     return served
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def serve_live() -> Callable[[FastAPI], AbstractContextManager[Live]]:
     """Serves an application for the length of a block."""
     return live
@@ -185,3 +192,63 @@ def service(stored: str, bundle: Path) -> Iterator[Live]:
 def body() -> dict[str, Any]:
     """A good request."""
     return {**EXAMPLE_REQUEST, "client": dict(EXAMPLE_REQUEST["client"])}
+
+
+@dataclass
+class Process:
+    """The command `therapist-fit serve` as a real process with its workers."""
+
+    popen: subprocess.Popen[str]
+    log: Path
+    told: dict[str, Any]
+    """What it said when it was ready: `url` and more."""
+    engine: sa.Engine
+    clients: list[httpx.Client] = field(default_factory=list)
+
+    def as_(self, *scopes: str, tenant: str = TENANT) -> httpx.Client:
+        """A client with a new key."""
+        _, key = create(self.engine, tenant, "a test", scopes, dt.datetime.now(dt.UTC))
+        return self.client(Authorization=f"Bearer {key}")
+
+    def client(self, **headers: str) -> httpx.Client:
+        """A client with these headers and no key."""
+        self.clients.append(httpx.Client(base_url=self.told["url"], headers=headers, timeout=30, trust_env=False))
+        return self.clients[-1]
+
+    def events(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Lines of its log so far, those of one event if named."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in lines if name in (None, line["event"])]
+
+
+@contextmanager
+def process(folder: Path, database: str, *arguments: str, **environment: str) -> Iterator[Process]:
+    """The server until the end of the block, in a working folder of its own; stopped by a signal if it still runs."""
+    log, engine = folder / "server.log", connect(database)
+    command = [sys.executable, "-c", "import therapist_fit; therapist_fit.main()", "serve", "--json"]
+    command += ["--port", "0", "--settings", str(EXAMPLE), "--database", database, *arguments]
+    with log.open("w") as written:
+        popen = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=written, text=True, cwd=folder, env=os.environ | environment
+        )
+    assert popen.stdout is not None
+    running = None
+    try:
+        first = popen.stdout.readline()
+        assert first, log.read_text()[-3000:]
+        running = Process(popen, log, json.loads(first), engine)
+        yield running
+    finally:
+        for client in running.clients if running else ():
+            client.close()
+        if popen.poll() is None:
+            popen.send_signal(signal.SIGTERM)
+            assert popen.wait(timeout=60) == 0, log.read_text()[-3000:]
+        popen.stdout.close()
+        engine.dispose()
+
+
+@pytest.fixture
+def serve_process() -> Callable[..., AbstractContextManager[Process]]:
+    """Starts `therapist-fit serve` for the length of a block: folder, database URL, options; a key by `as_`."""
+    return process

@@ -126,7 +126,7 @@ class Directory:
 
     def slots_of(self, row: int) -> Ints:
         """Positions of a therapist's slots in `practice.slots`, in order of time."""
-        return np.flatnonzero(self.practice.slots.therapist == row)
+        return self.practice.slots.of_therapist(row)
 
     def soonest(self, bookable: Bools) -> npt.NDArray[np.datetime64]:
         """Start of each therapist's first bookable slot, NaT where there is none; slots are in order of time."""
@@ -143,11 +143,6 @@ class Directory:
     def slots_age_days(self, row: int, day: np.datetime64) -> int | None:
         """Days since the slots were given, never negative; None where no day is on record."""
         return _days_since(self.slots_on[row], day)
-
-    @property
-    def table(self) -> dict[str, list[Any]]:
-        """Profile columns as tables hold them, for the model's own columns; made anew each time."""
-        return as_table(self.columns)
 
     def _with(self, entries: Entries, settings: Settings) -> Self:
         """With other entries; None takes one away."""
@@ -218,26 +213,6 @@ def newest(engine: sa.Engine, settings: Settings, tenant: str, before: Directory
                 if changes is not None and changes.meta.therapist_kinds == before.meta.therapist_kinds:
                     return before.changed(changes, settings)
     return Directory.read(engine, settings, tenant)
-
-
-def as_table(columns: Columns) -> dict[str, list[Any]]:
-    """Columns as lists of plain values, None where unknown; sets joined by `|`, the word given first at the front."""
-    table: dict[str, list[Any]] = {}
-    for name, values in columns.numbers.items():
-        table[name] = [None if value != value else value for value in values.tolist()]
-    for name, codes in columns.codes.items():
-        words = [*codes.vocabulary, None]
-        table[name] = [words[i] for i in codes.index.tolist()]
-    for name, sets in columns.sets.items():
-        cells, place = np.unique(np.column_stack([sets.first, sets.member]), axis=0, return_inverse=True)
-        texts = [_joined_words(sets.vocabulary, int(cell[0]), cell[1:]) for cell in cells]
-        table[name] = [texts[i] for i in place.tolist()]
-    return table
-
-
-def _joined_words(vocabulary: tuple[str, ...], first: int, member: Ints) -> str | None:
-    others = [vocabulary[i] for i in np.flatnonzero(member) if i != first]
-    return "|".join([vocabulary[first], *others]) if first >= 0 else None
 
 
 def _batches(rows: Iterable[tuple[str, str, Any]]) -> Iterator[Entries]:

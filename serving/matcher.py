@@ -15,7 +15,8 @@ from serving import intake
 from serving.directory import Directory
 from serving.schemas import RecommendationRequest, Window
 from serving.settings import Settings
-from training.bundle import Bundle, Prepared
+from training.bundle import Bundle
+from training.fits import Prepared
 
 _DAYS_KEPT = 4
 
@@ -38,8 +39,8 @@ class Matcher:
         if day not in self._prepared:
             if len(self._prepared) >= _DAYS_KEPT:
                 self._prepared.clear()
-            self._prepared[day] = self.bundle.therapists(
-                self.directory.ids, self.directory.table, None if self.bundle.manifest.undated else day
+            self._prepared[day] = self.bundle.prepare(
+                self.directory.ids, self.directory.columns, None if self.bundle.manifest.undated else day
             )
         return self._prepared[day]
 

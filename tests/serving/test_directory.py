@@ -20,7 +20,7 @@ from data.versions import Changes, change, read_directory
 from features.columns import Codes, Columns, Sets
 from features.practice import Licences, Slots
 from features.rows import THERAPIST_KINDS
-from serving.directory import Directory, as_table, newest
+from serving.directory import Directory, newest
 from serving.settings import Settings
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -264,17 +264,6 @@ def test_the_past_is_read_as_it_was(engine: sa.Engine, told: Settings) -> None:
     assert now is not None
     assert (then.version, then.ids) == (1, ("t1", "t2"))
     assert (now.version, now.ids) == (2, ("t2",))
-
-
-@given(table=st.lists(profiles, min_size=1, max_size=5))
-def test_columns_told_as_a_table_and_read_again_are_the_same(table: list[dict[str, Any]]) -> None:
-    kinds = THERAPIST_KINDS | dict(META.therapist_kinds)
-    held = {name: [row.get(name) for row in table] for name in {name for row in table for name in row}}
-    columns = Columns.of(held, kinds, len(table))
-    again = Columns.of(as_table(columns), kinds, len(table))
-    assert same(again.numbers, columns.numbers)
-    assert same(again.codes, columns.codes)
-    assert same(again.sets, columns.sets)
 
 
 def test_the_same_is_told_apart_from_the_other() -> None:

@@ -27,7 +27,7 @@ from data.errors import (
 from serving import problems
 from serving.matcher import problems_of
 from serving.middleware import BodyLimit, RequestIds, request_id
-from serving.routes import allocations, health, model, pages, recommendations
+from serving.routes import allocations, answers_again, health, model, pages, recommendations
 from serving.schemas import FieldProblem, RecommendationRequest
 from serving.service import Clock, Service, Sources, utc_now
 from serving.settings import Settings
@@ -71,7 +71,7 @@ def create_app(settings: Settings, sources: Sources, now: Clock = utc_now) -> Fa
     )
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestIds)
-    for subject in (recommendations, allocations, model, health, pages):
+    for subject in (recommendations, answers_again, allocations, model, health, pages):
         app.include_router(subject.router)
     pages.add_static(app)
     _add_problems(app)

@@ -184,6 +184,8 @@ def side_by_side(name: str, facts: Facts, meanings: Mapping[str, str]) -> str:
         return _EARLIER_OF_BOTH[name.removeprefix(EFFECT)]
     if name == REMAINDER:
         return _TOGETHER
+    if "{" not in _NUMBERS.get(name, "{"):  # what the model reads is no number for people
+        return _NUMBERS[name]
     one, other = (_said(name, facts.value(name, i)) for i in (0, 1))
     return f"{_capital(meanings.get(name, name))}: {one} against {other}"
 

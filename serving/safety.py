@@ -7,7 +7,7 @@ that the other items cannot make it up answers the question too.
 import datetime as dt
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from data.instruments import INSTRUMENTS, TOTAL, Instrument
@@ -40,6 +40,12 @@ class Assessment:
     """Those given too long ago to say anything about today."""
     asked: tuple[str, ...] = ()
     """The questions that were answered themselves, not by a total."""
+    released: bool = False
+    """Whether a clinician has looked at it, so that the ranking is shown."""
+
+    def after_release(self) -> "Assessment":
+        """The same answers once a clinician has looked at them: still told, no longer held."""
+        return replace(self, status="flagged" if self.needs_task else self.status, released=True)
 
     @property
     def raised_by(self) -> tuple[str, ...]:
@@ -59,10 +65,25 @@ class Assessment:
         if self.status == "nothing_reported":
             return f"Thoughts of self-harm were asked about and not reported {_when(self.answers)}. Please keep asking."
         reported = f"Thoughts of self-harm were reported {_when(self.answers)}{_by_total(self.answers)}."
+        if self.released:
+            return f"{reported} A clinician has looked at this and released the list. Contact: {step.contact}"
         if self.status == "held":
             return f"{reported} A clinician talks with the client before anyone is proposed."
         hours = settings.safety.hours_to_act
         return f"{reported} A clinician talks with the client within {_hours(hours)}. Contact: {step.contact}"
+
+    def words_in_treatment(self, settings: Settings, task_is_open: bool) -> str:
+        """The same for a course of treatment, where nobody is proposed."""
+        if self.status == "not_asked":
+            return f"{_expired(self.expired)}Please keep asking."
+        if self.status == "nothing_reported":
+            return self.words(settings)
+        reported = f"Thoughts of self-harm were reported {_when(self.answers)}{_by_total(self.answers)}."
+        if not task_is_open:
+            return f"{reported} A clinician has closed the task that this opened. Please keep asking."
+        step = settings.held_next_step or settings.next_step
+        within = _hours(settings.safety.hours_to_act)
+        return f"{reported} A clinician talks with the client within {within} of the report. Contact: {step.contact}"
 
 
 def risk_items() -> tuple[str, ...]:

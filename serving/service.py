@@ -20,6 +20,7 @@ from serving.directory import Directory
 from serving.exploration import Draw
 from serving.keys import Caller, caller_of
 from serving.matcher import Audience, Matcher, problems_of, question
+from serving.past import Past
 from serving.recommend import Ids, answer
 from serving.safety import Assessment, assess
 from serving.schemas import RecommendationRequest
@@ -84,6 +85,8 @@ class Service:
         self._matchers: dict[str, Matcher] = {} if fixed is None else {TENANT: self._matcher_of(fixed)}
         self._changing = threading.Lock()
         self._tenants_with_settings: set[str] = set()
+        beside = () if sources is None else (sources.bundle.parent,)
+        self.past = Past(engine, beside, sources.data if sources else None, lambda tenant: self._matchers.get(tenant))
 
     @classmethod
     def open(cls, settings: Settings, sources: Sources, now: Clock = utc_now) -> "Service":
@@ -174,26 +177,39 @@ class Service:
         return once(self.engine, caller, asked, now, keep)
 
     def derive(
-        self, caller: Caller, request: RecommendationRequest, now: dt.datetime, released_from: str | None = None
+        self,
+        caller: Caller,
+        request: RecommendationRequest,
+        now: dt.datetime,
+        release: Ids | None = None,
+        audience: Audience | None = None,
     ) -> journal.Entry:
-        """The answer to a request as the journal will hold it; nothing is kept yet."""
+        """The answer to a request as the journal will hold it; nothing is kept yet.
+
+        `release` names the held answer that a clinician releases, and its task: the list is shown, and no lot is drawn.
+        """
+        audience = audience or audience_of(caller)
         matcher = self.matcher(caller)
         problems = problems_of(matcher, request, now)
         if problems:
             raise RequestError(problems)
         assessment = assess(request.measures, self.settings.safety, matcher.safety_day(request, now))
-        recommendation_id = new_id(now)
-        task, draw = self._task(assessment, now), self._draw()
+        if release is None:
+            task, draw = self._task(assessment, now), self._draw()
+            ids = Ids(new_id(now), task.task_id if task else None)
+        else:
+            assessment, task, draw = assessment.after_release(), None, None
+            ids = Ids(new_id(now), release.task_id, release.recommendation_id)
         given = answer(
             matcher,
             question(matcher, request, now),
             assessment,
-            Ids(recommendation_id, task.task_id if task else None),
-            audience_of(caller),
+            ids,
+            audience,
             draw,
         )
         return journal.Entry(
-            recommendation_id=recommendation_id,
+            recommendation_id=ids.recommendation_id,
             made_at=now,
             client_id=request.client.client_id,
             request=request.model_dump(mode="json", by_alias=True, exclude_unset=True),
@@ -203,11 +219,11 @@ class Service:
             directory_source=matcher.directory.source,
             settings_hash=self.settings.hash,
             answer=given.answer.model_dump_json().encode(),
-            audience=audience_of(caller),
+            audience=audience,
             key_id=caller.key_id,
             seed=draw.seed if draw else None,
             propensities=given.propensities,
-            released_from=released_from,
+            released_from=ids.released_from,
             task=task,
         )
 

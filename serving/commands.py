@@ -26,6 +26,9 @@ def serve(
     database: Annotated[str | None, typer.Option(help="Database URL; default: SQLite in var/.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
+    workers: Annotated[
+        int, typer.Option(help="Processes that answer; one for each core is a good start.", min=1, max=64)
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Say where it listens as one JSON object.")] = False,
 ) -> None:
     """Serve ranked, explained recommendations over HTTP, until stopped.
@@ -35,16 +38,15 @@ def serve(
     from serving.settings import Settings
 
     told = Settings.read(settings)  # first, because the rest takes seconds to import
-    from serving.parent import champion
+    from serving.parent import Address, Place, champion
     from serving.parent import serve as run
     from serving.service import Sources
 
     folder, version = (bundle, "") if bundle is not None else champion()
 
-    def ready(address: str) -> None:
-        facts = {"url": address, "docs": f"{address}/docs", "bundle": str(folder)}
-        typer.echo(
-            json.dumps(facts) if as_json else f"serving {folder} at {address}; the API is described at {address}/docs"
-        )
+    def ready(at: Address) -> None:
+        facts = {"url": at.url, "docs": f"{at.url}/docs", "bundle": str(folder), "workers": workers}
+        words = f"serving {folder} at {at.url}; the API is described at {at.url}/docs"
+        typer.echo(json.dumps(facts) if as_json else words)
 
-    run(told, Sources(folder, version, data, database), host, port, ready)
+    run(told, Sources(folder, version, data, database), Place(host, port, workers), ready)

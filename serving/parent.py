@@ -1,10 +1,12 @@
-"""The parent of a service: brings the schema up to date, fetches the champion, binds the socket, starts the worker."""
+"""The parent of a service: migrates the database, fetches the champion, binds the socket, keeps workers at it."""
 
 import contextlib
 import multiprocessing
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
@@ -14,11 +16,30 @@ from alembic.util.exc import CommandError
 
 from data.database import connect, migrate
 from data.errors import NotReadyError
+from serving.logs import configure
 from serving.service import Sources, no_database
 from serving.settings import Settings
+from serving.supervisor import Bell, Crew
 
 LOOPBACK = "127.0.0.1"
 SERVED = Path("var/served")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a service listens, and with how many workers."""
+
+    host: str = LOOPBACK
+    port: int = 8000
+    """0 takes any free one."""
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where it listens now."""
+
+    url: str
 
 
 def champion(folder: Path = SERVED) -> tuple[Path, str]:
@@ -29,25 +50,31 @@ def champion(folder: Path = SERVED) -> tuple[Path, str]:
     return models.export("champion", folder / version), f"version {version}"
 
 
-def serve(settings: Settings, sources: Sources, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serves until stopped by a signal. `ready` gets the address; port 0 takes any free one.
+def serve(settings: Settings, sources: Sources, place: Place, ready: Callable[[Address], None]) -> None:
+    """Serves until stopped by a signal: what has begun is finished; a second signal ends it at once.
 
-    Raises NotReadyError with the worker's reason if it cannot start or fails.
+    `ready` gets the address when every worker answers. Raises NotReadyError with the reason if it cannot start.
     """
     _bring_up_to_date(sources.database)
-    bound = _bind(host, port)
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe(duplex=False)
-    worker = spawn.Process(target=_work, args=(settings, sources, bound, theirs), daemon=True)
-    worker.start()
-    theirs.close()
-    with _stopped_by_signals(worker):
-        _await_ready(worker, ours)
-        ready(f"http://{host}:{bound.getsockname()[1]}")
-        bound.close()
-        worker.join()
-    if worker.exitcode not in (0, -signal.SIGTERM, -signal.SIGINT):
-        raise NotReadyError(f"the worker stopped with code {worker.exitcode} -> its log says why")
+    configure()
+    bell = Bell()
+    with _bind(place.host, place.port) as bound, _counted_signals(bell) as signals:
+
+        def launch(theirs: Connection) -> BaseProcess:
+            spawn = multiprocessing.get_context("spawn")
+            worker = spawn.Process(target=_work, args=(settings, sources, bound, theirs), daemon=True)
+            worker.start()
+            return worker
+
+        crew = Crew(place.workers, launch, lambda _: None, bell)
+        crew.start(lambda: bool(signals))
+        if not signals:
+            ready(Address(f"http://{place.host}:{bound.getsockname()[1]}"))
+        while not signals:
+            for _worker, _message in crew.listen():
+                pass
+        bound.close()  # or the system would go on taking connections that nobody answers
+        crew.stop(lambda: len(signals) > 1)
 
 
 def _bring_up_to_date(database: str | None) -> None:
@@ -62,10 +89,10 @@ def _bring_up_to_date(database: str | None) -> None:
         raise no_database(error) from error
 
 
-def _work(settings: Settings, sources: Sources, bound: socket.socket, parent: object) -> None:
+def _work(settings: Settings, sources: Sources, bound: socket.socket, parent: Connection) -> None:
     from serving.worker import work
 
-    work(settings, sources, bound, parent)  # type: ignore[arg-type]
+    work(settings, sources, bound, parent)
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -81,26 +108,18 @@ def _bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _await_ready(worker: BaseProcess, ours: "multiprocessing.connection.Connection") -> None:
-    try:
-        reason = ours.recv()
-    except EOFError:
-        reason = "the worker stopped while starting; its log says why"
-    if reason:
-        worker.join()
-        raise NotReadyError(reason)
-
-
 @contextlib.contextmanager
-def _stopped_by_signals(worker: BaseProcess) -> Iterator[None]:
-    """SIGTERM and SIGINT ask the worker to finish what it has begun; the parent leaves after it."""
+def _counted_signals(bell: Bell) -> Iterator[list[int]]:
+    """SIGTERM and SIGINT as they come; each rings the bell."""
+    came: list[int] = []
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        worker.terminate()
+    def note(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        bell.ring()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

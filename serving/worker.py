@@ -1,11 +1,11 @@
 """One worker process: an application on a socket that the parent has bound. It never imports MLflow."""
 
+import asyncio
 import contextlib
 import socket
 import sys
 import threading
 from multiprocessing.connection import Connection
-from multiprocessing.process import parent_process
 
 import uvicorn
 
@@ -14,36 +14,44 @@ from serving.app import create_app
 from serving.logs import configure, place_of
 from serving.service import Sources
 from serving.settings import Settings
+from serving.supervisor import CannotStart, Started
 
 SECONDS_TO_FINISH = 10
+_SECONDS_TO_READ = 0.2
+"""What has arrived when a worker is asked to stop is read and answered before idle connections are closed."""
 
 
 class _Server(uvicorn.Server):
     """Tells the parent when the first request can come."""
 
-    def __init__(self, config: uvicorn.Config, parent: Connection):
+    def __init__(self, config: uvicorn.Config, parent: Connection, version: str):
         super().__init__(config)
         self._parent = parent
+        self._version = version
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._parent.send("")
+            self._parent.send(Started(self._version))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.sleep(_SECONDS_TO_READ)
+        await super().shutdown(sockets)
 
 
 def work(settings: Settings, sources: Sources, bound: socket.socket, parent: Connection) -> None:
-    """Serves until told to stop. Sends "" to the parent when ready, or the reason why it cannot start."""
+    """Serves until told to stop, or until the parent is gone. Tells the parent `Started` or `CannotStart`."""
     configure()
     app = create_app(settings, sources)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=SECONDS_TO_FINISH
     )
-    server = _Server(config, parent)
-    threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
+    server = _Server(config, parent, sources.version)
+    threading.Thread(target=_follow, args=(parent, server), daemon=True).start()
     with contextlib.suppress(SystemExit):
         server.run(sockets=[bound])
     if not server.started:
-        parent.send(reason_of(getattr(app.state, "refused", None), sources))
+        parent.send(CannotStart(reason_of(getattr(app.state, "refused", None), sources)))
         sys.exit(1)
 
 
@@ -62,9 +70,9 @@ def reason_of(error: Exception | None, sources: Sources) -> str:
     return f"the server could not start: {type(error).__name__} at {place_of(error)} -> tell whoever looks after it"
 
 
-def _stop_with_parent(server: uvicorn.Server) -> None:
-    """A worker whose parent is gone has nobody to stop it, so it stops itself."""
-    mother = parent_process()
-    if mother is not None:
-        mother.join()
-        server.should_exit = True
+def _follow(parent: Connection, server: uvicorn.Server) -> None:
+    """Listens to the parent; a worker whose parent is gone has nobody to stop it, so it stops itself."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            parent.recv()
+    server.should_exit = True

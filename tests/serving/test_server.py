@@ -1,13 +1,15 @@
-"""The command `therapist-fit serve` as a real process with its worker, asked over HTTP."""
+"""The command `therapist-fit serve` as a real process with its workers, asked over HTTP."""
 
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,42 +21,28 @@ from data.dataset import Dataset, write
 from data.synthetic.truth import Truth
 from data.tables import CLIENTS
 
-ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "serving" / "settings.example.toml"
+EXAMPLE = Path(__file__).parents[2] / "serving" / "settings.example.toml"
 CANARY = "canary-7f3a"
+Serve = Callable[..., AbstractContextManager[Any]]
 
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-c", "import therapist_fit; therapist_fit.main()", *arguments]
 
 
-@contextmanager
-def running(log: Path, *arguments: str, **environment: str) -> Iterator[httpx.Client]:
-    """The server until the end of the block; its log in a file."""
-    with log.open("w") as written:
-        process = subprocess.Popen(
-            command("serve", "--port", "0", "--json", *arguments),
-            stdout=subprocess.PIPE, stderr=written, text=True, cwd=log.parent, env=os.environ | environment,
-        )  # fmt: skip
-        assert process.stdout is not None
-        try:
-            first = process.stdout.readline()
-            assert first, log.read_text()[-3000:]
-            with httpx.Client(base_url=json.loads(first)["url"], timeout=30, trust_env=False) as client:
-                yield client
-        finally:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=30) == 0
-            process.stdout.close()
+@pytest.fixture
+def empty(new_database: Callable[[str, Path], str], tmp_path: Path) -> str:
+    """URL of a database without a directory."""
+    return new_database("sqlite", tmp_path)
 
 
 def test_a_live_worker_never_imports_mlflow_and_its_log_knows_no_people(
-    bundle: Path, folder: Path, body: dict[str, Any], tmp_path: Path
+    serve_process: Serve, empty: str, bundle: Path, folder: Path, body: dict[str, Any], tmp_path: Path
 ) -> None:
     """PYTHONPROFILEIMPORTTIME makes every process write each module that it imports, the worker too."""
-    log = tmp_path / "server.log"
-    given = ("--settings", str(EXAMPLE), "--bundle", str(bundle), "--data", str(folder))
-    with running(log, *given, PYTHONPROFILEIMPORTTIME="1") as client:
+    given = ("--bundle", str(bundle), "--data", str(folder))
+    with serve_process(tmp_path, empty, *given, PYTHONPROFILEIMPORTTIME="1") as process:
+        client = process.as_("platform")
         assert client.base_url.host == "127.0.0.1"
         ranked = client.post("/v1/recommendations", json=body)
         assert len(ranked.json()["recommendations"]) == 5
@@ -62,18 +50,18 @@ def test_a_live_worker_never_imports_mlflow_and_its_log_knows_no_people(
         assert planted.status_code == 200
         assert client.post("/v1/recommendations", json={"client": {"gender": CANARY}, CANARY: 1}).status_code == 422
         assert client.get(f"/v1/model?{CANARY}=1").status_code == 200
-    lines = log.read_text().splitlines()
+    lines = process.log.read_text().splitlines()
     imported = {line.rsplit("|", 1)[1].strip() for line in lines if line.startswith("import time:")}
     assert {"serving.worker", "serving.recommend", "lightgbm"} <= imported
     assert not {name for name in imported if name.split(".")[0] == "mlflow"}
     events = [json.loads(line) for line in lines if line.startswith("{")]
     mine = [event for event in events if event.get("request_id") == "request-1"]
-    assert planted.json()["recommendation_id"] in [event.get("recommendation_id") for event in mine]
     assert [event["status"] for event in mine if event["event"] == "request"] == [200]
-    assert CANARY not in log.read_text()
+    assert CANARY not in process.log.read_text()
     assert "71351" not in json.dumps(events)
     (recommended,) = [event for event in mine if event["event"] == "recommended"]
-    assert set(recommended) == {"event", "level", "timestamp", "request_id", "recommendation_id"}
+    assert recommended["location"] == planted.headers["Location"]
+    assert set(recommended) == {"event", "level", "timestamp", "request_id", "location"}
 
 
 def with_canaries(body: dict[str, Any]) -> dict[str, Any]:
@@ -141,3 +129,81 @@ def test_a_file_that_is_no_database_is_one_line(bundle: Path, folder: Path, tmp_
     given = ("--settings", str(EXAMPLE), "--bundle", str(bundle), "--data", str(folder))
     said = refusal(tmp_path, *given, "--database", f"sqlite:///{tmp_path}/letter.db")
     assert len(said.splitlines()) == 1
+
+
+# -- workers ----------------------------------------------------------------------------------------------------------
+
+
+def workers_of(process: Any) -> set[int]:
+    """Process ids of those that have begun to serve and have not been told dead."""
+    dead = {event["pid"] for event in process.events("worker_died")}
+    begun = {e["event"] for e in process.events() if e["event"].startswith("Started server process")}
+    return {int(words.split("[")[1].rstrip("]")) for words in begun} - dead
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Waits for something that comes soon unless something is stuck."""
+    for _ in range(1200):
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"never: {what}")
+
+
+def test_workers_share_one_address_and_one_that_dies_is_started_again(
+    serve_process: Serve, empty: str, bundle: Path, tmp_path: Path
+) -> None:
+    with serve_process(tmp_path, empty, "--bundle", str(bundle), "--workers", "2") as process:
+        first = workers_of(process)
+        assert len(first) == 2
+        os.kill(min(first), signal.SIGKILL)
+        again = until(lambda: len(workers_of(process) - first) == 1 and workers_of(process), "a new worker")
+        assert process.client().get("/readyz").status_code == 200
+    assert max(first) in again
+    (told,) = process.events("worker_died")
+    assert (told["pid"], told["code"]) == (min(first), -signal.SIGKILL)
+    assert told["again_in_seconds"] > 0
+    finished = [e["event"] for e in process.events() if e["event"].startswith("Finished server process")]
+    assert {int(words.split("[")[1].rstrip("]")) for words in finished} == again
+
+
+def begun_request(url: str, length: int = 2) -> socket.socket:
+    """A connection on which the head of a request has been sent, but not its body."""
+    address = httpx.URL(url)
+    line = socket.create_connection((address.host, address.port or 80), timeout=60)
+    head = f"POST /v1/recommendations HTTP/1.1\r\nHost: here\r\nContent-Length: {length}\r\n"
+    line.sendall(f"{head}Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n".encode())
+    assert line.recv(100).startswith(b"HTTP/1.1 100")  # the route reads the body: the request is in hand
+    return line
+
+
+def test_a_stop_finishes_the_request_in_hand(serve_process: Serve, empty: str, bundle: Path, tmp_path: Path) -> None:
+    with serve_process(tmp_path, empty, "--bundle", str(bundle), "--workers", "2") as process:
+        line = begun_request(process.told["url"])
+        process.popen.send_signal(signal.SIGTERM)
+        until(lambda: len([e for e in process.events() if e["event"] == "Shutting down"]) == 2, "both are stopping")
+        with pytest.raises(httpx.ConnectError):
+            process.client().get("/healthz")
+        line.sendall(b"{}")
+        assert line.recv(100).startswith(b"HTTP/1.1 401")  # answered, though nobody sent a key
+        assert process.popen.wait(timeout=60) == 0
+        line.close()
+
+
+def test_a_second_signal_ends_it_at_once(serve_process: Serve, empty: str, bundle: Path, tmp_path: Path) -> None:
+    with serve_process(tmp_path, empty, "--bundle", str(bundle)) as process:
+        line = begun_request(process.told["url"])
+        process.popen.send_signal(signal.SIGTERM)
+        until(lambda: process.events("Shutting down"), "it is stopping")
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.popen.wait(timeout=60) == 0
+        assert line.recv(100) == b""
+        line.close()
+    assert not [e for e in process.events() if e["event"].startswith("Finished server process")]
+
+
+def test_workers_stop_when_their_parent_is_gone(serve_process: Serve, empty: str, bundle: Path, tmp_path: Path) -> None:
+    with serve_process(tmp_path, empty, "--bundle", str(bundle)) as process:
+        (worker,) = workers_of(process)
+        process.popen.kill()
+        until(lambda: not Path(f"/proc/{worker}").exists(), "the worker stops")

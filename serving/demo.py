@@ -19,6 +19,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 MARK = ".made-by-therapist-fit-demo"
 ELSEWHERE = ("MLFLOW_TRACKING_URI", "THERAPIST_FIT_DATABASE_URL", "THERAPIST_FIT_SETTINGS")
 """The demonstration stays in its folder: whatever these name is left alone."""
+KEY_FILE = "platform.key"
 SHOWN = 5
 
 
@@ -47,8 +48,9 @@ def demo(
     if promoted["waived"]:
         for line in _waived(promoted["waived"]):
             say(f"    {line}")
+    key = _key(home, say)
     with _server(home, say) as address:
-        answer = _ask(address, say)
+        answer = _ask(address, key, say)
     say("The server is stopped.")
     typer.echo(json.dumps(answer)) if as_json else say("\n".join(["", *_shown(answer), "", *_look_around(folder)]))
 
@@ -134,6 +136,16 @@ def _counted(count: int) -> str:
     return "1 condition" if count == 1 else f"{count} conditions"
 
 
+def _key(home: Path, say: Callable[[str], None]) -> str:
+    """A platform's key, kept beside the clinic for whoever looks around later."""
+    made = _run(home, say, "Make a key for the platform", "keys", "create", "--name", "demo", "--scope", "platform")
+    key, file = str(made["key"]), home / KEY_FILE
+    file.touch(mode=0o600)
+    file.write_text(key)
+    say(f"    kept in {KEY_FILE}")
+    return key
+
+
 @contextmanager
 def _server(home: Path, say: Callable[[str], None]) -> Iterator[str]:
     """The real server, in a process of its own on a free port; stopped at the end, its log beside the clinic."""
@@ -159,7 +171,7 @@ def _server(home: Path, say: Callable[[str], None]) -> Iterator[str]:
                 process.stdout.close()
 
 
-def _ask(address: str, say: Callable[[str], None]) -> dict[str, Any]:
+def _ask(address: str, key: str, say: Callable[[str], None]) -> dict[str, Any]:
     import httpx
 
     from data.errors import DemoError
@@ -167,7 +179,8 @@ def _ask(address: str, say: Callable[[str], None]) -> dict[str, Any]:
 
     request = {**EXAMPLE_REQUEST, "k": SHOWN}
     say(f"\nAsk for one client:  POST {address}/v1/recommendations\n    {_shortened(request)}")
-    answer = httpx.post(f"{address}/v1/recommendations", json=request, timeout=30, trust_env=False)
+    headers = {"Authorization": f"Bearer {key}"}
+    answer = httpx.post(f"{address}/v1/recommendations", json=request, headers=headers, timeout=30, trust_env=False)
     if answer.status_code != 200:
         raise DemoError(f"the server answered {answer.status_code}: {answer.text}")
     return answer.json()  # type: ignore[no-any-return]
@@ -193,8 +206,10 @@ def _look_around(folder: Path) -> list[str]:
         "Look around (each runs until you stop it):",
         f"  MLflow, at http://127.0.0.1:5000:         cd {folder} && "
         f"{programs / 'mlflow'} ui --backend-store-uri sqlite:///var/mlflow.db",
-        f"  API docs, at http://127.0.0.1:8000/docs:  cd {folder} && "
+        f"  The service, at http://127.0.0.1:8000:    cd {folder} && "
         f"{programs / 'therapist-fit'} serve --settings settings.toml --data clinic",
+        f"    /match  a page for people who find a therapist for a client; sign in with the key in {folder / KEY_FILE}",
+        "    /docs   the API, to try out",
     ]
 
 

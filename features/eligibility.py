@@ -4,7 +4,7 @@ A rule applies if the directory lists it. Then what is unknown about a therapist
 about the client stops the judgement, naming the field. The first seven rules never relax.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -71,7 +71,9 @@ def judge(practice: Practice, ask: Ask) -> Judgement:
         if rule in checked:
             fails = _slot(practice, bookable) if rule == "slot" else _JUDGES[rule](practice, ask)
             failed |= fails.astype(np.uint16) << np.uint16(i)
-    return Judgement(failed, checked, at_wanted_times(practice.slots, ask, bookable), _relaxed(failed, practice, ask))
+    return Judgement(
+        failed, checked, at_wanted_times(practice.slots, ask, bookable), _relaxed(failed, checked, practice, ask)
+    )
 
 
 def unanswered(practice: Practice, client: Columns) -> list[Problem]:
@@ -186,6 +188,11 @@ def _modality(practice: Practice, ask: Ask) -> Bools:
 
 
 def _must(practice: Practice, ask: Ask) -> Bools:
+    return _unmet(practice, ask, any_modality=False)
+
+
+def _unmet(practice: Practice, ask: Ask, any_modality: bool) -> Bools:
+    """Who does not meet every wish that must, or must not, be; slots answer those about times."""
     pairs = Pairs.all(1, practice.therapists.size)
     fails = np.zeros(practice.therapists.size, dtype=bool)
     for strength, needed in (("must", 1.0), ("must_not", 0.0)):
@@ -193,7 +200,7 @@ def _must(practice: Practice, ask: Ask) -> Bools:
             if known(ask.client, f"{strength}.{topic}"):
                 fails |= met(topic, strength, ask.client, practice.therapists, pairs) != needed
     if known(ask.client, "must.time") or known(ask.client, "must_not.time"):
-        bookable = bookable_slots(practice.slots, ask, any_modality=False)
+        bookable = bookable_slots(practice.slots, ask, any_modality)
         fails |= _slot(practice, at_wanted_times(practice.slots, ask, bookable))
     return fails
 
@@ -243,22 +250,30 @@ def _has_any(therapists: Columns, name: str, words: list[str]) -> Bools:
     return has
 
 
-def _relaxed(failed: npt.NDArray[np.uint16], practice: Practice, ask: Ask) -> dict[str, int]:
-    """How many more therapists each rule that may relax would bring if it did.
+def _relaxed(failed: npt.NDArray[np.uint16], checked: Sequence[Rule], practice: Practice, ask: Ask) -> dict[str, int]:
+    """How many more therapists each rule that may relax would bring if it did, everything else judged as before.
 
-    A later start gives up today's full caseload and today's slots together, and only for those who take new clients;
-    any way of meeting opens slots of every modality.
+    A later start gives up today's full caseload and today's slots together, and only for those who take new clients.
     """
-    modality, must, capacity, slot = (np.uint16(1 << RULES.index(rule)) for rule in RULES[7:])
-    elsehow = (failed & slot != 0) & (failed & ~(modality | slot) == 0)
-    if elsehow.any():
-        elsehow &= ~_slot(practice, bookable_slots(practice.slots, ask, any_modality=True))
+    must, capacity, slot = (np.uint16(1 << RULES.index(rule)) for rule in RULES[8:])
     full = practice.therapists.number("open_cases") >= practice.therapists.number("caseload_capacity")
     full &= practice.therapists.number("accepts_new") == 1
     gains = {
-        "modality": (failed == modality) | elsehow,
+        "modality": _any_way(failed, checked, practice, ask),
         "must": failed == must,
         "capacity": (failed & capacity != 0) & (failed & ~(capacity | slot) == 0) & full,
         "slot": failed == slot,
     }
     return {rule: count for rule, gain in gains.items() if (count := int(np.count_nonzero(gain)))}
+
+
+def _any_way(failed: npt.NDArray[np.uint16], checked: Sequence[Rule], practice: Practice, ask: Ask) -> Bools:
+    """Who else would be eligible if any way of meeting would do: it opens slots of every modality, also for wishes."""
+    modality, must, slot = (np.uint16(1 << RULES.index(rule)) for rule in ("modality", "must", "slot"))
+    more: Bools = (failed != 0) & (failed & ~(modality | must | slot) == 0)
+    if more.any():
+        if "slot" in checked:
+            more &= ~_slot(practice, bookable_slots(practice.slots, ask, any_modality=True))
+        if "must" in checked:
+            more &= ~_unmet(practice, ask, any_modality=True)
+    return more

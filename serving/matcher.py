@@ -1,7 +1,7 @@
 """What answers are computed from, and a request as the rules and the model read it."""
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -43,6 +43,11 @@ class Matcher:
                 self.directory.ids, self.directory.columns, None if self.bundle.manifest.undated else day
             )
         return self._prepared[day]
+
+    def on(self, directory: Directory) -> "Matcher":
+        """The same with a later version of the directory; what was computed from profiles holds while they do."""
+        same = directory.profiles_at == self.directory.profiles_at
+        return replace(self, directory=directory, _prepared=self._prepared if same else {})
 
     def today(self, now: dt.datetime) -> dt.date:
         """The day on which a request without `as_of` is judged: a dataset served as it stands keeps its own."""
@@ -89,7 +94,8 @@ def question(matcher: Matcher, request: RecommendationRequest, now: dt.datetime)
     moment = now if day == now.astimezone(zone).date() else intake.first_moment(day, zone)
     conflicts = matcher.directory.rows_of([one.therapist_id for one in request.exclude_therapists])
     ask = Ask(client, np.datetime64(day, "D"), _utc(moment), _window(request.window, matcher.settings), conflicts)
-    return Question(request, day, today, client, matcher.directory.practice_on(day), ask)
+    directory = matcher.directory
+    return Question(request, day, today, client, directory.practice_on(day, now), ask, directory.prices(now))
 
 
 def problems_of(

@@ -172,6 +172,23 @@ MEASURES = _table(
 )
 """Answers and scores of courses of treatment; `scored` marks a total that was computed here from the answers."""
 
+CORRECTIONS = _table(
+    "corrections",
+    sa.Column("correction_id", sa.String(36), primary_key=True),
+    sa.Column("episode_id", sa.String(64), nullable=False, index=True),
+    sa.Column("session", sa.Integer, nullable=False),
+    sa.Column("instrument", sa.String(64), nullable=False),
+    sa.Column("item", sa.String(32), nullable=False),
+    sa.Column("rater", sa.String(16), nullable=False),
+    sa.Column("taken_on", sa.Date, nullable=False),
+    sa.Column("value", sa.Float, nullable=False),
+    sa.Column("key_id", sa.String(64), nullable=True),
+    sa.Column("made_at", Moment, nullable=False),
+    sa.Column("corrected_by", sa.String(64), nullable=True),
+    sa.Column("corrected_at", Moment, nullable=False),
+)
+"""What a measure said before it was corrected: who had sent it when, and with which key it was corrected."""
+
 ALLOCATIONS = _table(
     "allocations",
     sa.Column("allocation_id", sa.String(36), primary_key=True),

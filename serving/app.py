@@ -27,7 +27,19 @@ from data.errors import (
 from serving import problems
 from serving.matcher import problems_of
 from serving.middleware import BodyLimit, RequestIds, request_id
-from serving.routes import allocations, answers_again, health, model, pages, recommendations
+from serving.routes import (
+    allocations,
+    answers_again,
+    choices,
+    clients,
+    episodes,
+    health,
+    measures,
+    model,
+    pages,
+    recommendations,
+    safety,
+)
 from serving.schemas import FieldProblem, RecommendationRequest
 from serving.service import Clock, Service, Sources, utc_now
 from serving.settings import Settings
@@ -71,7 +83,19 @@ def create_app(settings: Settings, sources: Sources, now: Clock = utc_now) -> Fa
     )
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestIds)
-    for subject in (recommendations, answers_again, allocations, model, health, pages):
+    for subject in (
+        recommendations,
+        choices,
+        answers_again,
+        episodes,
+        measures,
+        safety,
+        allocations,
+        clients,
+        model,
+        health,
+        pages,
+    ):
         app.include_router(subject.router)
     pages.add_static(app)
     _add_problems(app)

@@ -87,6 +87,8 @@ class Settings(_Frozen):
     """A place that was chosen is kept so long after the first session was to be; then it is free again."""
     prices_hold_days: int = Field(7, ge=1, le=31)
     """Prices that an allocation found are subtracted so long."""
+    licence_held_by: Mapping[str, str] = Field(default_factory=dict)
+    """Instrument -> who holds its licence: scores of those that need one (ors, srs, csq8, oq45) are refused without."""
     exploration: Exploration | None = None
     limits: Limits = Limits()
     slots_shown: int = Field(3, ge=1, le=20)

@@ -59,9 +59,19 @@ def _day_or_time(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         raise ValueError("must be a day such as 2026-10-05, or a time with its offset") from None
 
 
+def _in_reach(value: dt.date) -> dt.date:
+    """Times at the ends of the calendar have no counterpart in another zone."""
+    if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+        raise ValueError(f"must lie between {_FIRST_YEAR} and {_LAST_YEAR}")
+    return value
+
+
+_FIRST_YEAR, _LAST_YEAR = 1900, 2200
 _STARTS_AS_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 Number = BeforeValidator(_no_truth_value)
 Day = Annotated[dt.date, BeforeValidator(_as_day)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_day), AfterValidator(_in_reach)]
+CourseDay = Annotated[Day, AfterValidator(_in_reach)]
 DayOrTime = Annotated[dt.date | AwareDatetime, WrapValidator(_day_or_time)]
 Id = Annotated[str, _matches(ID_PATTERN, "must be a pseudonym: letters, digits and . _ : - with at least one digit")]
 Code = Annotated[str, _matches(CODE_PATTERN, "must be a code of a-z, 0-9, _ . -")]

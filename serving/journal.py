@@ -52,13 +52,13 @@ def write(connection: sa.Connection, entry: Entry, tenant: str) -> None:
         connection.execute(sa.insert(SAFETY_TASKS), _task_row(entry, entry.task, tenant))
 
 
-def read(connection: sa.Connection, recommendation_id: str, tenant: str) -> sa.Row[Any]:
+def read(connection: sa.Connection, recommendation_id: str, tenant: str) -> sa.Row[*tuple[Any, ...]]:
     """The journal's row of an answer. Raises NotFoundError without one, GoneError if it has been erased."""
     mine = sa.and_(RECOMMENDATIONS.c.tenant == tenant, RECOMMENDATIONS.c.recommendation_id == recommendation_id)
     return there(connection.execute(sa.select(RECOMMENDATIONS).where(mine)).one_or_none(), "recommendation")
 
 
-def there(row: sa.Row[Any] | None, what: str) -> sa.Row[Any]:
+def there(row: sa.Row[*tuple[Any, ...]] | None, what: str) -> sa.Row[*tuple[Any, ...]]:
     """The row. Raises NotFoundError if there is none, GoneError if what it held has been erased."""
     if row is None:
         raise NotFoundError(f"no such {what} here -> see that the id and the key belong together")

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import secrets
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,14 @@ import sqlalchemy as sa
 
 from data.database import connect, insert_new, new_id, require_schema
 from data.dataset import read
-from data.errors import BundleError, NotAllowedError, NotReadyError, RequestError
-from data.loading import from_dataset, read_directory
-from data.sql import SETTINGS, TENANT
+from data.errors import NotAllowedError, NotReadyError, RequestError
+from data.loading import from_dataset
+from data.sql import SETTINGS
 from serving import journal
 from serving.directory import Directory
 from serving.exploration import Draw
 from serving.keys import Caller, caller_of
+from serving.loaded import Loaded, Model
 from serving.matcher import Audience, Matcher, problems_of, question
 from serving.past import Past
 from serving.recommend import Ids, answer
@@ -26,8 +26,6 @@ from serving.safety import Assessment, assess
 from serving.schemas import RecommendationRequest
 from serving.settings import Settings
 from serving.writes import Asked, Outcome, earlier, once
-from training.bundle import Bundle
-from training.storage import load
 
 Clock = Callable[[], dt.datetime]
 
@@ -49,20 +47,6 @@ class Sources:
     database: str | None = None
 
 
-@dataclass(frozen=True)
-class Model:
-    """The bundle that answers, and what the registry calls it."""
-
-    bundle: Bundle
-    version: str
-
-    @classmethod
-    def of(cls, folder: Path, version: str = "") -> "Model":
-        """From a folder, checked by its golden rows. Raises BundleError if it may not be served."""
-        bundle = load_servable(folder)
-        return cls(bundle, version or f"{bundle.manifest.created_at:%Y-%m-%d}")
-
-
 class Service:
     """All tenants' service. A request reads its matcher once; whoever changes a matcher replaces it whole."""
 
@@ -81,12 +65,10 @@ class Service:
         self.fixed = fixed
         """A dataset served as it stands, instead of the database's directories."""
         self.sources = sources
-        self._model = model
-        self._matchers: dict[str, Matcher] = {} if fixed is None else {TENANT: self._matcher_of(fixed)}
-        self._changing = threading.Lock()
+        self.loaded = Loaded(settings, engine, model, now, fixed)
         self._tenants_with_settings: set[str] = set()
         beside = () if sources is None else (sources.bundle.parent,)
-        self.past = Past(engine, beside, sources.data if sources else None, lambda tenant: self._matchers.get(tenant))
+        self.past = Past(engine, beside, sources.data if sources else None, self.loaded.of)
 
     @classmethod
     def open(cls, settings: Settings, sources: Sources, now: Clock = utc_now) -> "Service":
@@ -114,51 +96,17 @@ class Service:
     @property
     def model(self) -> Model:
         """The bundle that answers now."""
-        return self._model
-
-    def swap(self, model: Model) -> None:
-        """Answers from another bundle, from the next request on; what it needs is computed before."""
-        with self._changing:
-            self._model = model
-            fresh = {tenant: self._matcher_of(matcher.directory) for tenant, matcher in self._matchers.items()}
-            for matcher in fresh.values():
-                matcher.prepared(matcher.today(self.now()))
-            self._matchers = fresh
+        return self.loaded.model
 
     def matcher(self, caller: Caller) -> Matcher:
-        """The matcher of this request: the tenant's directory is read again first if it has changed.
+        """The matcher of this request, at the newest version of the tenant's directory.
 
-        Raises NotReadyError if the tenant has no directory yet.
+        Raises NotReadyError if the tenant has no directory yet, or without a database.
         """
-        current = self._matchers.get(caller.tenant)
-        if current is not None and (self.fixed or current.directory.version >= (caller.directory_version or 0)):
-            return current
-        if self.fixed is not None or caller.directory_version is None:
-            raise NotReadyError(
-                "there is no directory of therapists yet -> run `therapist-fit data load DATASET`, "
-                "or send one to POST /v1/therapists:bulk?mode=replace"
-            )
         try:
-            with self._changing:
-                return self._read_again(caller)
+            return self.loaded.matcher(caller)
         except sa.exc.SQLAlchemyError as error:
             raise no_database(error) from error
-
-    def matchers(self) -> dict[str, Matcher]:
-        """By tenant, those that were needed since the start."""
-        return dict(self._matchers)
-
-    def _matcher_of(self, directory: Directory) -> Matcher:
-        return Matcher(self._model.bundle, self._model.version, directory, self.settings)
-
-    def _read_again(self, caller: Caller) -> Matcher:
-        current = self._matchers.get(caller.tenant)
-        if current is None or current.directory.version < (caller.directory_version or 0):
-            data = read_directory(self.engine, caller.tenant)
-            assert data is not None, "versions are never removed"
-            current = self._matcher_of(Directory.of(data, self.settings))
-            self._matchers = {**self._matchers, caller.tenant: current}
-        return current
 
     def recommend(self, caller: Caller, request: RecommendationRequest, asked: Asked) -> Outcome:
         """Answers and keeps the answer. Raises RequestError with every problem, JournalError if it cannot be kept."""
@@ -279,14 +227,3 @@ def no_database(error: Exception) -> NotReadyError:
         f"the database cannot be used ({type(error).__name__}) "
         "-> see that it runs and that --database or THERAPIST_FIT_DATABASE_URL names it, then try again"
     )
-
-
-def load_servable(folder: Path) -> Bundle:
-    """The bundle of a folder, checked by its golden rows. Raises BundleError if it may not be served."""
-    bundle = load(folder)
-    if not bundle.servable:
-        raise BundleError(
-            f"{folder}: a head looks at measures taken after the match (landmark): for analysis only "
-            "-> train without the landmark"
-        )
-    return bundle

@@ -14,12 +14,13 @@ from serving.allocation import Terms
 from serving.allocation_answer import AllocationAnswer
 from serving.allocation_told import allocation
 from serving.directory import Directory
+from serving.loaded import load_servable
 from serving.matcher import Matcher, problems_of, question
 from serving.problems import refused
 from serving.recommend import Ids, answer
 from serving.safety import assess
 from serving.schemas import RecommendationAnswer, RecommendationRequest
-from serving.service import Clock, load_servable, utc_now
+from serving.service import Clock, utc_now
 from serving.settings import NextStep, Settings
 from serving.waiting import open_cases, waiting_list
 

@@ -197,3 +197,16 @@ def learner_speed(context: typer.Context, quick: QUICK = False, track: TRACK = T
     sizes = FEWER if quick else Sizes()
     asked = partial(run, sizes)
     conduct(context, asked, sizes.count, table, picture, as_json, track, what="measurements")
+
+
+@app.command("speed")
+def speed(context: typer.Context, quick: QUICK = False, track: TRACK = True, as_json: JSON = False) -> None:
+    """How fast is one answer, beside MLflow's own scoring server and beside what NumPy cannot undercut? Synthetic.
+
+    Example: therapist-fit experiment speed --quick
+    """
+    from experiments.speed import QUICK as FEWER
+    from experiments.speed import Sizes, run, table
+
+    sizes = FEWER if quick else Sizes()
+    conduct(context, partial(run, sizes), sizes.steps, table, None, as_json, track, what="rounds")

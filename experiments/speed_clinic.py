@@ -9,8 +9,7 @@ import numpy as np
 from data.loading import DirectoryData
 
 SLOTS = 20
-"""Free times of each therapist, over the eight weeks from `FIRST_TIME`."""
-FIRST_TIME = dt.datetime(2027, 1, 4, 16, tzinfo=dt.UTC)
+"""Free times of each therapist, over eight weeks."""
 OPEN = {
     "languages": "en",
     "modalities": "video|in_person",
@@ -24,8 +23,8 @@ LICENCE = {"jurisdiction": "US-CA", "kind": "full", "valid_from": "2015-01-01", 
 SHARES = ("style_directiveness", "style_expressiveness", "style_homework")
 
 
-def everyone_eligible(base: DirectoryData, count: int, first: dt.datetime = FIRST_TIME) -> DirectoryData:
-    """`count` therapists after the profiles of `base`, whose own come first with their ids; the rules are its rules."""
+def everyone_eligible(base: DirectoryData, count: int, first: dt.datetime) -> DirectoryData:
+    """`count` therapists after the profiles of `base`, whose own come first with their ids; free from `first` on."""
     rng = np.random.default_rng(0)
     known = sorted(base.entries["profile"])
     ids = [known[i] if i < len(known) else f"made-{i:06d}" for i in range(count)]
@@ -38,6 +37,7 @@ def everyone_eligible(base: DirectoryData, count: int, first: dt.datetime = FIRS
         "licences": {name: [LICENCE] for name in ids},
         "slots": {name: _slots(times, one) for name, one in zip(ids, hours.tolist(), strict=True)},
         "caseload": {name: {"open_cases": 5} for name in ids},
+        "price": {},
     }
     return DirectoryData(0, f"{count} therapists made for measuring", base.meta, entries)
 

@@ -58,6 +58,14 @@ def ask(service: Service, caller: Caller, typed: Typed) -> Shown:
     return Shown(answer, service.settings.zone, next_free(service, caller, request, answer))
 
 
+def again(service: Service, caller: Caller, recommendation_id: str) -> Shown:
+    """An answer that was given before, as it was. Raises NotFoundError, GoneError."""
+    row = service.kept(caller, recommendation_id)
+    answer = RecommendationAnswer.model_validate_json(row.answer)
+    request = RecommendationRequest.model_validate(row.request)
+    return Shown(answer, service.settings.zone, next_free(service, caller, request, answer))
+
+
 def next_free(
     service: Service, caller: Caller, request: RecommendationRequest, answer: RecommendationAnswer
 ) -> NextFree | None:

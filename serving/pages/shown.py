@@ -119,12 +119,20 @@ class Shown:
         return None if self.next_free is None else self._time(self.next_free.slot)
 
     @property
+    def next_is_shown(self) -> bool:
+        """Whether whoever has the next free time is in the list."""
+        return self.next_free is not None and self.next_free.therapist in self._places
+
+    @property
     def stands(self) -> str:
         """Where in the list whoever has the next free time stands."""
-        place = {one.therapist_id: one.rank for one in self.answer.recommendations}
-        if self.next_free is None or self.next_free.therapist not in place:
+        if self.next_free is None or not self.next_is_shown:
             return "not among those shown below"
-        return f"number {place[self.next_free.therapist]} in the list below"
+        return f"number {self._places[self.next_free.therapist]} in the list below"
+
+    @property
+    def _places(self) -> dict[str, int]:
+        return {one.therapist_id: one.rank for one in self.answer.recommendations}
 
     @property
     def next_step(self) -> NextStep | None:
@@ -160,15 +168,20 @@ class Shown:
         return min(0.0, *(one.low for one in utilities)), max(0.0, *(one.high for one in utilities))
 
     def _time(self, slot: Slot) -> Time:
-        local = slot.starts_at.astimezone(self.zone)
-        year = f" {local.year}" if local.year != self.answer.as_of.year else ""
         how = f", {way_of_meeting(slot.modality)}" if slot.modality else ""
-        return Time(slot.starts_at.isoformat(), f"{local:%a} {local.day} {local:%b}{year}, {local:%H:%M}{how}")
+        return Time(slot.starts_at.isoformat(), clock(slot.starts_at, self.zone, self.answer.as_of.year) + how)
 
 
 def in_words(gain: Interval) -> str:
     """A gain with its interval, as a screen reader reads it well."""
     return f"{_signed(gain.mean)} (8 times in 10 between {_signed(gain.low)} and {_signed(gain.high)})"
+
+
+def clock(moment: dt.datetime, zone: dt.tzinfo, this_year: int | None = None) -> str:
+    """A moment as the clinic's clock shows it; the year is left out where it is this one."""
+    local = moment.astimezone(zone)
+    year = "" if local.year == this_year else f" {local.year}"
+    return f"{local:%a} {local.day} {local:%b}{year}, {local:%H:%M}"
 
 
 def day(value: dt.date) -> str:

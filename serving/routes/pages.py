@@ -1,6 +1,7 @@
 """Pages for people: sign in, find a therapist, and the API's documentation; nothing is loaded from elsewhere."""
 
 import importlib.util
+import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,16 +11,30 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
-from data.errors import BusyError, JournalError, NoKeyError, NotAllowedError, NotReadyError, TherapistFitError
+from data.errors import (
+    BusyError,
+    ConflictError,
+    GoneError,
+    JournalError,
+    NoKeyError,
+    NotAllowedError,
+    NotFoundError,
+    NotReadyError,
+    RequestError,
+    TherapistFitError,
+    TooManyError,
+)
 from data.instruments import INSTRUMENTS
 from serving.auth import COOKIE, TheService, needs
+from serving.choices import ChoiceAnswer
 from serving.keys import Caller
 from serving.pages import words
-from serving.pages.asking import Mend, TypedWrongError, ask
+from serving.pages.asking import Mend, TypedWrongError, again, ask
+from serving.pages.choosing import REASON_WORDS, Pressed, let_go, looked_at_again, press
 from serving.pages.form import Typed
 from serving.pages.options import Options, topics_of
 from serving.pages.rendering import documentation, page
-from serving.pages.shown import Shown
+from serving.pages.shown import Shown, clock
 from serving.service import Service
 
 STATIC = Path(__file__).parents[1] / "static"
@@ -44,7 +59,9 @@ class _Page(APIRoute):
                     request, 403, "This key is not for this page", "Sign out, and sign in with a key for matching."
                 )
             except TherapistFitError as error:
-                return _told(request, 503, "The service cannot answer just now", f"{error}")
+                status = 429 if isinstance(error, TooManyError) else 503
+                why = str(error).partition(" -> ")[0]
+                return _told(request, status, "The service cannot answer just now", f"{why[:1].upper()}{why[1:]}.")
 
         return handler
 
@@ -131,6 +148,57 @@ def one_more_wish(service: TheService, caller: _Matching, typed: TheTyped) -> Re
     return _match(service, caller, typed.with_wish())
 
 
+@router.post("/match/choice")
+def choice(service: TheService, caller: _Matching, typed: TheTyped) -> Response:
+    """Keeps what was chosen; where that is no longer possible, a new answer to the same request."""
+    pressed = Pressed.of(typed)
+
+    def kept() -> HTMLResponse:
+        return _chosen(service, caller, press(service, caller, typed, pressed))
+
+    return _pressed(service, caller, typed, pressed.recommendation_id, "Nothing was booked.", kept)
+
+
+@router.post("/match/release")
+def show_held(service: TheService, caller: Annotated[Caller, needs("clinician")], typed: TheTyped) -> Response:
+    """A clinician has talked with the client: the list is shown, and the task is closed."""
+
+    def released() -> HTMLResponse:
+        new = let_go(service, caller, typed).recommendation_id
+        return _match(service, caller, typed, again(service, caller, new))
+
+    return _pressed(service, caller, typed, typed.one("release"), "Nothing was released.", released)
+
+
+def _pressed(
+    service: Service, caller: Caller, typed: Typed, below: str, not_done: str, work: Callable[[], HTMLResponse]
+) -> HTMLResponse:
+    """What a button below an answer leads to, or the answer again with the reason why it could not be done."""
+    try:
+        return work()
+    except RequestError as error:
+        shown = again(service, caller, below)
+        return _match(service, caller, typed, shown, notice=looked_at_again(error), status=422)
+    except (ConflictError, NotFoundError, GoneError) as error:
+        why = str(error).partition(" -> ")[0]
+        return _asked(service, caller, typed, f"{why[:1].upper()}{why[1:]}. {not_done} What you see below is new.")
+    except (JournalError, NotReadyError, BusyError):
+        return _match(service, caller, typed, notice=f"{not_done} {_LATER}", status=503)
+
+
+def _chosen(service: Service, caller: Caller, kept: ChoiceAnswer) -> HTMLResponse:
+    heading = f"{kept.therapist_id} is booked" if kept.therapist_id else "It is noted that the client declined"
+    zone = service.settings.zone
+    where = zone.key.replace("_", " ")
+    facts = [
+        ("First session", None if kept.starts_at is None else f"{clock(kept.starts_at, zone)} ({where})"),
+        ("The place is kept until", None if kept.holds_until is None else clock(kept.holds_until, zone)),
+        ("Course of treatment", kept.episode_id),
+        ("Answer", kept.recommendation_id),
+    ]
+    return page("chosen.html", who=caller.name, heading=heading, facts=[fact for fact in facts if fact[1]])
+
+
 def _asked(service: Service, caller: Caller, typed: Typed, notice: str = "") -> HTMLResponse:
     try:
         return _match(service, caller, typed, ask(service, caller, typed), notice=notice, status=409 if notice else 200)
@@ -158,6 +226,7 @@ def _match(
         "match.html",
         status,
         who=caller.name,
+        may_release=caller.may("clinician"),
         typed=typed,
         options=options,
         wishes=topics_of(options, words.TOPICS),
@@ -167,6 +236,8 @@ def _match(
         asked=words.ASKED,
         answers=words.ANSWERS,
         shown=shown,
+        attempt=uuid.uuid4().hex,
+        reasons=REASON_WORDS,
         problems=list(mends),
         errors=beside,
         notice=notice,

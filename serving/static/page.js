@@ -23,8 +23,12 @@ function notice(words) {
   say(words);
 }
 
-function show(text) {
+function show(text, ok) {
   const next = new DOMParser().parseFromString(text, "text/html");
+  if (!ok && !next.querySelector("#ask")) {
+    notice(next.querySelector("main").textContent.replace(/\s+/g, " ").trim());
+    return;
+  }
   document.querySelector("main").replaceWith(document.adoptNode(next.querySelector("main")));
   document.title = next.title;
   const main = document.querySelector("main");
@@ -46,7 +50,7 @@ async function send(form, button) {
     if (new URL(answer.url).pathname === "/login") {
       notice(SIGNED_OUT);
     } else if (answer.headers.get("content-type")?.startsWith("text/html")) {
-      show(await answer.text());
+      show(await answer.text(), answer.ok);
     } else {
       notice((await answer.json()).detail ?? LATER);
     }

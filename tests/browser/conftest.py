@@ -12,6 +12,7 @@ from data.database import connect
 from data.loading import DirectoryData
 from data.loading import load as load_directory
 from serving.app import create_app
+from serving.auth import COOKIE
 from serving.service import Sources
 from tests.serving.conftest import NOW, SETTINGS, Live, _quiet, bundle, listed, live
 
@@ -40,7 +41,7 @@ def clinic_service(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for a module, so that its event loop is gone for the next; skipped only where nothing is required."""
+    """One Chromium for a module: its event loop is gone before the next begins."""
     if CHROMIUM is None:
         pytest.skip(MISSING)
     with sync_playwright() as playwright:
@@ -82,6 +83,11 @@ class Visit:
     def open(self, path: str) -> Page:
         self.page.goto(self.url + path)
         return self.page
+
+    def come_in(self, key: str) -> Page:
+        """Signed in already."""
+        self.page.context.add_cookies([{"name": COOKIE, "value": key, "url": self.url, "httpOnly": True}])
+        return self.open("/match")
 
     def sign_in(self, key: str) -> Page:
         page = self.open("/login")

@@ -6,7 +6,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from data.sql import TENANT
+from data.versions import current
+from serving.choices import ChoiceRequest, choose
 from serving.schemas import RecommendationAnswer
+from serving.writes import Asked
 from tests.browser.conftest import Visit
 from tests.serving.conftest import Live
 
@@ -17,6 +21,21 @@ CLIENT = {
     "problems": "anxiety",
     "care_level": "outpatient",
 }
+
+
+BODY = {
+    "client": {
+        "birth_year": 1990,
+        "jurisdiction": "US-CA",
+        "payer": "self-pay",
+        "problems": ["anxiety"],
+        "care_level": "outpatient",
+        "languages": ["en"],
+        "modalities": ["video", "in_person", "phone"],
+    },
+    "k": 5,
+}
+"""The same client, as the API is asked."""
 
 
 def fill(page: Page, **changes: str) -> None:
@@ -61,7 +80,7 @@ def serious(page: Page) -> list[str]:
 
 @pytest.fixture
 def signed_in(visit: Visit, clinic_service: Live) -> Page:
-    return visit.sign_in(clinic_service.key("platform"))
+    return visit.come_in(clinic_service.key("platform"))
 
 
 # -- asking -------------------------------------------------------------------------------------------------------
@@ -106,14 +125,7 @@ def test_the_page_shows_what_the_api_answers(signed_in: Page, clinic_service: Li
     ask(signed_in)
     expect(signed_in.locator(".person")).to_have_count(5)
     shown = signed_in.locator("h3").all_inner_texts()
-    body = {
-        "client": {
-            "birth_year": 1990, "jurisdiction": "US-CA", "payer": "self-pay", "problems": ["anxiety"],
-            "care_level": "outpatient", "languages": ["en"], "modalities": ["video", "in_person", "phone"],
-        },
-        "k": 5,
-    }  # fmt: skip
-    answered = clinic_service.as_("platform").post("/v1/recommendations", json=body)
+    answered = clinic_service.as_("platform").post("/v1/recommendations", json=BODY)
     answer = RecommendationAnswer.model_validate_json(answered.content)
     assert shown == [one.therapist_id for one in answer.recommendations]
     text = signed_in.locator("main").inner_text()
@@ -159,6 +171,37 @@ def test_a_held_answer_shows_nobody_and_says_who_acts_by_when(signed_in: Page) -
     assert serious(signed_in) == []
 
 
+def test_a_clinician_releases_a_held_answer_with_a_reason(visit: Visit, clinic_service: Live) -> None:
+    page = visit.come_in(clinic_service.key("clinician"))
+    fill(page)
+    answer_phq9(page, item_9=3)
+    ask(page)
+    button = page.get_by_role("button", name="Show the list")
+    button.click()
+    expect(page.locator("#notice")).to_contain_text("Please say who releases the list")
+    page.get_by_label("Who talked with the client").fill("clinician-7")
+    page.get_by_label("What was found").fill("Talked on the phone; a safety plan is made.")
+    assert serious(page) == []
+    button.click()
+    expect(page.locator(".person")).to_have_count(5)
+
+
+def test_only_a_clinician_is_offered_to_release(signed_in: Page) -> None:
+    fill(signed_in)
+    answer_phq9(signed_in, item_9=3)
+    ask(signed_in)
+    expect(signed_in.get_by_role("heading", level=1)).to_have_text("A clinician talks with the client first")
+    expect(signed_in.get_by_role("button", name="Show the list")).to_have_count(0)
+
+
+def test_what_a_client_is_predicted_to_reach_is_shown_to_nobody(visit: Visit, clinic_service: Live) -> None:
+    page = visit.come_in(clinic_service.key("clinician"))
+    ranked(page)
+    button = page.locator(".person button").first.get_attribute("value")
+    kept = clinic_service.as_("clinician").get(f"/v1/recommendations/{str(button).split('|')[0]}").json()
+    assert all(one.get("predicted") is None for one in kept["recommendations"])
+
+
 def test_a_reported_thought_is_told_beside_the_ranking(signed_in: Page) -> None:
     fill(signed_in)
     answer_phq9(signed_in, item_9=1)
@@ -175,6 +218,88 @@ def test_an_empty_answer_says_why_and_what_happens_next(signed_in: Page) -> None
     expect(signed_in.get_by_role("heading", name="What happens next")).to_be_visible()
     expect(signed_in.get_by_role("cell", name="Does not work with this payer")).to_be_visible()
     expect(signed_in.get_by_text("The coordinator calls.")).to_be_visible()
+
+
+# -- choosing -----------------------------------------------------------------------------------------------------
+
+
+def ranked(page: Page) -> None:
+    """A ranking is on the page."""
+    fill(page)
+    ask(page)
+    expect(page.locator(".person")).to_have_count(5)
+
+
+def chosen(page: Page) -> tuple[str, str]:
+    """What the page says was booked: the therapist's name and the episode."""
+    heading = page.get_by_role("heading", level=1)
+    expect(heading).to_contain_text("is booked")
+    expect(heading).to_be_focused()
+    episode = page.locator("dt:text-is('Course of treatment') + dd").inner_text()
+    return heading.inner_text().removesuffix(" is booked"), episode
+
+
+def entry(service: Live, therapist: str, kind: str) -> Any:
+    """What the directory has on record of a therapist now."""
+    with service.service.engine.connect() as connection:
+        return current(connection, TENANT, therapist)[kind]
+
+
+def taken(service: Live, therapist: str) -> list[str]:
+    """Episodes that hold a place with the therapist."""
+    return [one["episode_id"] for one in entry(service, therapist, "caseload").get("taken", [])]
+
+
+def somebody_else_takes(running: Live, therapist: str, starts_at: str) -> None:
+    """The same time, from an answer of their own."""
+    token = running.key("platform")
+    answered = running.client(Authorization=f"Bearer {token}").post("/v1/recommendations", json=BODY).json()
+    sent = ChoiceRequest.model_validate({"kind": "chosen", "therapist_id": therapist, "starts_at": starts_at})
+    caller = running.service.admit(token)
+    choose(running.service, caller, answered["recommendation_id"], sent, Asked.of(None, "POST", "", b""))
+
+
+def test_one_click_takes_a_place_at_the_time_chosen(signed_in: Page, clinic_service: Live) -> None:
+    ranked(signed_in)
+    person = signed_in.locator(".person").nth(1)
+    name = person.get_by_role("heading").inner_text()
+    person.get_by_role("button").first.click()
+    therapist, episode = chosen(signed_in)
+    assert therapist == name
+    assert episode in taken(clinic_service, therapist)
+
+
+def test_one_click_books_the_next_free_time_of_all(signed_in: Page, clinic_service: Live) -> None:
+    ranked(signed_in)
+    words = signed_in.locator("#soonest-heading").inner_text().removeprefix("The next free time: ")
+    signed_in.get_by_role("button", name="Book this time").click()
+    therapist, episode = chosen(signed_in)
+    assert episode in taken(clinic_service, therapist)
+    assert words.split(",")[0] in signed_in.locator("dl").inner_text()
+
+
+def test_a_time_that_was_just_taken_is_told_and_a_new_list_is_shown(signed_in: Page, clinic_service: Live) -> None:
+    ranked(signed_in)
+    button = signed_in.locator(".person").first.get_by_role("button").first
+    _, _, therapist, starts_at = str(button.get_attribute("value")).split("|")
+    somebody_else_takes(clinic_service, therapist, starts_at)
+    button.click()
+    expect(signed_in.locator("#notice")).to_contain_text("Nothing was booked")
+    expect(signed_in.locator(".person")).to_have_count(5)
+    values = [str(one.get_attribute("value")) for one in signed_in.locator(".person button").all()]
+    assert not [value for value in values if value.endswith(f"|{therapist}|{starts_at}")]
+
+
+def test_that_a_client_declines_is_noted_with_a_reason(signed_in: Page) -> None:
+    ranked(signed_in)
+    signed_in.get_by_text("Decide otherwise").click()
+    decline = signed_in.get_by_role("button", name="Note that the client declines")
+    decline.click()
+    expect(signed_in.locator("#notice")).to_have_text("Please pick a reason first; then it can be noted.")
+    expect(signed_in.locator(".person")).to_have_count(5)
+    signed_in.get_by_label("The client declines, because").select_option("wait_too_long")
+    decline.click()
+    expect(signed_in.get_by_role("heading", level=1)).to_have_text("It is noted that the client declined")
 
 
 # -- mending ------------------------------------------------------------------------------------------------------
@@ -199,7 +324,6 @@ def test_what_must_be_mended_stands_beside_its_field_and_nothing_typed_is_lost(s
     expect(signed_in.locator("[id='wish.0.what']")).to_have_value("gender=woman")
     summary.get_by_role("link", name="Pseudonym").click()
     expect(signed_in.locator("[id='client.client_id']")).to_be_focused()
-    assert serious(signed_in) == []
 
 
 def test_a_field_that_this_directory_cannot_do_without_is_asked_for(signed_in: Page) -> None:
@@ -233,7 +357,7 @@ def test_a_session_that_ended_meanwhile_loses_nothing(signed_in: Page) -> None:
 
 
 def test_without_scripts_the_whole_way_works(unscripted: Visit, clinic_service: Live) -> None:
-    page = unscripted.sign_in(clinic_service.key("platform"))
+    page = unscripted.come_in(clinic_service.key("platform"))
     fill(page)
     page.get_by_role("button", name="Add another wish").click()
     expect(page.locator("[data-wish]")).to_have_count(3)
@@ -243,7 +367,7 @@ def test_without_scripts_the_whole_way_works(unscripted: Visit, clinic_service: 
 
 
 def test_on_a_phone_nothing_lies_beside_the_screen(phone: Visit, clinic_service: Live) -> None:
-    page = phone.sign_in(clinic_service.key("platform"))
+    page = phone.come_in(clinic_service.key("platform"))
     assert wide(page)[0] <= wide(page)[1]
     fill(page)
     answer_phq9(page, item_9=0)
@@ -251,20 +375,18 @@ def test_on_a_phone_nothing_lies_beside_the_screen(phone: Visit, clinic_service:
     ask(page)
     expect(page.locator(".person")).to_have_count(5)
     assert wide(page)[0] <= wide(page)[1]
-    assert serious(page) == []
 
 
 @pytest.mark.parametrize("path", ["/login", "/match"])
 def test_axe_finds_nothing_on_an_empty_page(visit: Visit, clinic_service: Live, path: str) -> None:
-    page = visit.sign_in(clinic_service.key("platform"))
+    page = visit.come_in(clinic_service.key("platform"))
     visit.open(path)
     assert serious(page) == []
 
 
-def test_axe_finds_nothing_in_a_ranking_and_a_whole_form(signed_in: Page) -> None:
+def test_axe_finds_nothing_in_a_ranking_and_the_form_it_came_from(signed_in: Page) -> None:
     fill(signed_in)
     answer_phq9(signed_in, item_9=1)
-    assert serious(signed_in) == []
     ask(signed_in)
     expect(signed_in.locator(".person")).to_have_count(5)
     for fold in signed_in.locator("summary").all():

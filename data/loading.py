@@ -83,9 +83,9 @@ def _keeping_places(directory: DirectoryData, before: Entries, now: dt.datetime)
             continue
         counted = after["caseload"].get(therapist) or caseload
         after["caseload"][therapist] = kept = {**counted, "taken": taken}
-        slots = after["slots"].get(therapist)
-        if slots is not None:
-            rows = keeping_booked(slot_rows(slots), before["slots"].get(therapist, []), kept, now)
+        slots = after["slots"].get(therapist, {"rows": []})
+        rows = keeping_booked(slot_rows(slots), before["slots"].get(therapist, []), kept, now)
+        if rows or therapist in after["slots"]:
             after["slots"][therapist] = {**slots, "rows": rows}
     return after
 

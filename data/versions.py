@@ -2,7 +2,7 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,29 +175,47 @@ def _chunks(tenant: str, version: int, entries: Entries) -> Iterator[list[dict[s
         yield rows
 
 
+def page(connection: sa.Connection, tenant: str, kind: str, after: str, limit: int) -> dict[str, Any]:
+    """Therapists that come after an id, in order of their ids, with what they have of a kind; at most `limit`."""
+    later, payload = DIRECTORY_ENTRIES.c.therapist_id > after, sa.cast(DIRECTORY_ENTRIES.c.payload, sa.Text)
+    wanted = _wanted(tenant, kind, latest_version(connection, tenant) or 0, later).where(payload != "null")
+    rows = connection.execute(wanted.order_by(DIRECTORY_ENTRIES.c.therapist_id).limit(limit))
+    return {therapist: from_json(text) for therapist, text in rows}
+
+
+def payloads(connection: sa.Connection, tenant: str, kind: str, therapist_ids: Sequence[str]) -> dict[str, Any]:
+    """What these therapists have of a kind now; those who have nothing are left out."""
+    theirs = DIRECTORY_ENTRIES.c.therapist_id.in_(therapist_ids)
+    rows = connection.execute(_wanted(tenant, kind, latest_version(connection, tenant) or 0, theirs))
+    found = {therapist: from_json(text) for therapist, text in rows}
+    return {therapist: payload for therapist, payload in found.items() if payload is not None}
+
+
 def _newest(
     connection: sa.Connection, tenant: str, kind: str, version: int, profile_changed_after: int | None = None
 ) -> Iterator[tuple[str, Any]]:
     """Therapists of a kind with their payloads as they were at a version; if asked, those with newer profiles only."""
-    entries, profiles = DIRECTORY_ENTRIES, DIRECTORY_ENTRIES.alias()
-    here = [entries.c.tenant == tenant, entries.c.kind == kind]
+    only = []
     if profile_changed_after is not None:
+        profiles = DIRECTORY_ENTRIES.alias()
         newer = profiles.c.version.between(profile_changed_after + 1, version)
-        changed = sa.select(profiles.c.therapist_id).where(
-            profiles.c.tenant == tenant, newer, profiles.c.kind == "profile"
-        )
-        here.append(entries.c.therapist_id.in_(changed))
+        here = (profiles.c.tenant == tenant, profiles.c.kind == "profile", newer)
+        only = [DIRECTORY_ENTRIES.c.therapist_id.in_(sa.select(profiles.c.therapist_id).where(*here))]
+    wanted = _wanted(tenant, kind, version, *only)
+    for therapist, text in connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_ONCE}):
+        yield therapist, from_json(text, cache_strings="all")  # words that repeat are held once
+
+
+def _wanted(tenant: str, kind: str, version: int, *only: sa.ColumnElement[bool]) -> sa.Select[str, str]:
+    """Therapists and, as text, the payloads of a kind as they were at a version."""
+    entries = DIRECTORY_ENTRIES
+    here = (entries.c.tenant == tenant, entries.c.kind == kind)
     newest = (
         sa.select(entries.c.therapist_id, sa.func.max(entries.c.version).label("version"))
-        .where(*here, entries.c.version <= version)
+        .where(*here, entries.c.version <= version, *only)
         .group_by(entries.c.therapist_id)
         .subquery()
     )
     same = sa.and_(entries.c.therapist_id == newest.c.therapist_id, entries.c.version == newest.c.version)
-    wanted = (
-        sa.select(entries.c.therapist_id, sa.cast(entries.c.payload, sa.Text))
-        .select_from(entries.join(newest, same))
-        .where(*here[:2])
-    )
-    for therapist, text in connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_ONCE}):
-        yield therapist, from_json(text, cache_strings="all")  # words that repeat are held once
+    wanted = sa.select(entries.c.therapist_id, sa.cast(entries.c.payload, sa.Text))
+    return wanted.select_from(entries.join(newest, same)).where(*here)

@@ -39,6 +39,7 @@ from serving.routes import (
     pages,
     recommendations,
     safety,
+    therapists,
 )
 from serving.schemas import FieldProblem, RecommendationRequest
 from serving.service import Clock, Service, Sources, utc_now
@@ -91,6 +92,7 @@ def create_app(settings: Settings, sources: Sources, now: Clock = utc_now) -> Fa
         measures,
         safety,
         allocations,
+        therapists,
         clients,
         model,
         health,

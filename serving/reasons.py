@@ -9,7 +9,7 @@ import numpy as np
 from features.build import FeatureSet
 from features.catalog import CATALOG
 from features.columns import Columns, Floats
-from training.fits import Parts
+from training.parts import Parts
 
 MOST_FOR, MOST_AGAINST = 3, 2
 WORTH_SAYING = 0.01

@@ -30,7 +30,7 @@ from serving.schemas import (
 )
 from training.bundle import Manifest
 from training.first import First, Told, first, soonest_first, told
-from training.fits import Fits
+from training.parts import Fits
 from training.ranking import Gain, difference
 
 _RELAX_WORDS: Mapping[str, str] = {
@@ -141,7 +141,7 @@ class Ranking:
         whole = _days(soonest.astype("datetime64[D]") - asked.ask.day.astype("datetime64[D]"))
         fits = matcher.bundle.fits(asked.client, matcher.prepared(asked.day), rows)
         price = None if asked.price is None else asked.price[rows]
-        found = first(fits.heads, matcher.bundle.weighing, wait, asked.request.k, price)
+        found = first(fits.heads, matcher.bundle.counting, wait, asked.request.k, price)
         explored = explore(found.order, near(found, whole), lot) if lot else unexplored(found.order)
         return cls(matcher, asked, judgement, rows, fits, found, explored, wait, whole)
 
@@ -149,7 +149,7 @@ class Ranking:
         order, matcher, asked = self.explored.order, self.matcher, self.asked
         rows, ids = self.rows[order], matcher.directory.ids
         own = [self._own_slots(row) for row in rows.tolist()]
-        known = told(self.fits.heads, matcher.bundle.weighing, self.first.utility, order)
+        known = told(self.fits.heads, matcher.bundle.counting, self.first.utility, order)
         gains, utilities = self._gains(known), _intervals(known.utility, 1.0)
         groups, waits = self.first.tie_group.tolist(), self.wait_days[order].tolist()
         reasons, notes = self._reasons(order, rows), cautions(matcher, asked, rows, own)
@@ -203,7 +203,7 @@ class Ranking:
         pairs = dict(zip(bundle.features.columns_of("pair"), self.fits.met.built[:, order], strict=True))
         facts = reasons.Facts(bundle.features, prepared.columns.take(rows), pairs)
         meanings, few = reasons.meanings_of(bundle.features), few_cases(self.matcher, self.asked, rows)
-        parts = reasons.parts_of(self.fits.parts(bundle.weighing, order), bundle.features)
+        parts = reasons.parts_of(self.fits.parts(bundle.counting, order), bundle.features)
         worth = self.first.utility[order].tolist()
         return [
             reasons.in_words(parts[i], worth[i], partial(facts.value, one=i), meanings, bool(few[i]))
@@ -220,7 +220,7 @@ class Ranking:
         if top == soonest:
             words = "The first in the list also has the soonest free time."
             return VersusSoonest(gain=0.0, low=0.0, high=0.0, extra_days=0, words=words)
-        gain, low, high = difference(self.fits.heads, self.matcher.bundle.weighing, total, top, soonest)
+        gain, low, high = difference(self.fits.heads, self.matcher.bundle.counting, total, top, soonest)
         words = _waiting(gain, low, high, extra) + self._as_good_and_sooner(top)
         return VersusSoonest(gain=gain, low=low, high=high, extra_days=extra, words=words)
 

@@ -15,8 +15,9 @@ from features.columns import Columns, Pairs
 from features.rows import CLIENT_KINDS, THERAPIST_KINDS, client_columns, with_track
 from features.track import CASES_WITH
 from training.design import Design
-from training.fits import Fits, HeadFits, Met, Prepared, chance_a_unit
+from training.fits import Met, Prepared, Stack, Together, chance_a_unit
 from training.head import Head, PairPosterior, used_effects
+from training.parts import Fits
 from training.ranking import Weighing
 
 Floats = npt.NDArray[np.float64]
@@ -106,6 +107,11 @@ class Bundle:
             np.array(self.manifest.correlation),
         )
 
+    @cached_property
+    def counting(self) -> Weighing:
+        """The same of the heads that count."""
+        return self.weighing.among(list(self.heads))
+
     @property
     def servable(self) -> bool:
         """False if a head looks at measures taken after the match (a landmark): analysis only."""
@@ -127,13 +133,7 @@ class Bundle:
         cases = self.records.on(position, np.datetime64("NaT" if day is None else day, "D"))
         columns = with_track(profiles, _years(len(ids), day), cases)
         ranking = self.design.therapist(self.features.build_rows("therapist", columns))
-        return Prepared(columns, position, ranking, ranking.sum(axis=0), self._bases(ranking))
-
-    def _bases(self, ranking: Floats) -> dict[str, Floats]:
-        """What therapist columns add to each head's fit, whoever the client is."""
-        size, width = self.design.ranking.stop - self.design.ranking.start, ranking.shape[1]
-        b = {name: head.ranking_b(size)[:width] for name, head in self.heads.items()}
-        return {name: ranking @ own if len(own) else np.zeros(len(ranking)) for name, own in b.items()}
+        return Prepared(columns, position, ranking, self.stack.b[:, : ranking.shape[1]] @ ranking.T)
 
     def ranking_columns(self, client: Columns, prepared: Prepared, rows: Ints) -> Floats:
         """Standardised border columns that rank, for one client with the therapists at `rows`."""
@@ -152,24 +152,27 @@ class Bundle:
         return found
 
     def fits(self, client: Columns, prepared: Prepared, rows: Ints) -> Fits:
-        """The same fits for an answer: means of all at `rows` (ascending), variances of whom they are asked for."""
+        """The same fits for an answer: means of all at `rows` (each once), variances of whom they are asked for."""
         pairs = Pairs(np.zeros(len(rows), dtype=np.int64), rows)
         built = self.features.build_pairs_by_column(client, prepared.columns, pairs)
         met = Met(prepared, rows, built, self.design.pair.by_column(built), prepared.position[rows])
         effects = self.design.effect_columns(client)[0]
         at = np.flatnonzero(effects)
-        binary = any(head.info.kind == "binary" for head in self.heads.values())
-        block = self.features.build_rows("client", client) if binary else None
-        found = {name: self._fits(name, head, block, met, effects) for name, head in self.heads.items()}
-        names = self.design.names[self.design.ranking]
-        return Fits(found, met, names, [self.design.effects[i] for i in at], at)
+        fits = Together(self.stack, met, at, effects[at], self._log_odds(client))
+        return Fits(fits, self.design.names[self.design.ranking], [self.design.effects[i] for i in at])
 
-    def _fits(self, name: str, head: Head, block: Floats | None, met: Met, effects: Floats) -> HeadFits:
-        used = used_effects(self.design, head.info.parts)
-        local = np.flatnonzero(effects[used])
-        expected = None if block is None or head.info.kind == "gaussian" else self._expected(head, block)
-        base = met.prepared.base[name]
-        return HeadFits(head, met, base, local, used[local], effects[used[local]], expected)
+    @cached_property
+    def stack(self) -> Stack:
+        """All heads side by side."""
+        used = [used_effects(self.design, head.info.parts).tolist() for head in self.heads.values()]
+        width = self.design.ranking.stop - self.design.ranking.start
+        return Stack.of(self.heads, used, len(self.design.effects), width)
+
+    def _log_odds(self, client: Columns) -> dict[str, float]:
+        """The prognosis of one client by every binary head: the others rank without it."""
+        binary = {name: head for name, head in self.heads.items() if head.info.kind == "binary"}
+        block = self.features.build_rows("client", client) if binary else np.zeros((1, 0))
+        return {name: self._expected(head, block) for name, head in binary.items()}
 
     def expected(self, head: Head, client: Columns) -> float:
         """The prognosis of one client on the head's link scale."""

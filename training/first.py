@@ -10,7 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from training.ranking import SURE, WORTH, Gain, Posterior, Weighing, beats, chance_worth, utility, utility_sd
+from training.ranking import (
+    SURE,
+    WORTH,
+    Gain,
+    Posteriors,
+    Weighing,
+    beats,
+    chance_worth,
+    combined_sd,
+    gain_sds,
+    means,
+    utility,
+)
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -47,7 +59,7 @@ class Told:
 
 
 def first(
-    posteriors: Mapping[str, Posterior],
+    posteriors: Posteriors,
     weighing: Weighing,
     wait_days: Floats,
     k: int,
@@ -55,26 +67,27 @@ def first(
 ) -> First:
     """The first k of n therapists whose positions follow their ids; `wait_days` (n,) may be NaN, `price` (n,) in SD."""
     heads = weighing.among(list(posteriors))
-    counting = {name: posteriors[name] for name in heads.names}
-    total = utility(counting, heads)
+    total = utility(posteriors, heads)
     net = total if price is None else total - price
     look = next(best_first(net))
     best = int(look[0])
-    spread = utility_sd({name: fits.gain_sd(look) for name, fits in counting.items()}, heads)[0]
+    spread = combined_sd(gain_sds(posteriors, heads.names, look), heads)[0]
     chance = chance_worth(float(total[best]), float(spread))
     meaningful = chance >= SURE
     if meaningful or (price is not None and float(net[best] - net.mean()) > WORTH):
-        order, group = _by_groups(counting, heads, net, min(k, len(net)))
+        order, group = _by_groups(posteriors, heads, net, min(k, len(net)))
         return First(order, group, total, net, meaningful, chance, by_wait=False)
     order = soonest_first(wait_days, net, k)
     return First(order, np.ones(len(order), dtype=np.int64), total, net, meaningful, chance, by_wait=True)
 
 
-def told(posteriors: Mapping[str, Posterior], weighing: Weighing, total: Floats, at: Ints) -> Told:
+def told(posteriors: Posteriors, weighing: Weighing, total: Floats, at: Ints) -> Told:
     """Utility and gains of those `at`, with 80 % intervals; `total` (n,) holds the utilities."""
-    sds = {name: posterior.gain_sd(at) for name, posterior in posteriors.items()}
-    gains = {name: Gain.of(p.mean[at] - p.mean.mean(), sds[name]) for name, p in posteriors.items()}
-    return Told(Gain.of(total[at], utility_sd(sds, weighing)), gains)
+    names = list(posteriors)
+    heads, fits, sds = weighing.among(names), means(posteriors, names), gain_sds(posteriors, names, at)
+    gain = fits[:, at] - fits.mean(axis=1, keepdims=True)
+    gains = {name: Gain.of(gain[i], sds[i]) for i, name in enumerate(names)}
+    return Told(Gain.of(total[at], combined_sd(sds[[names.index(name) for name in heads.names]], heads)), gains)
 
 
 def soonest_first(wait_days: Floats, net: Floats, k: int) -> Ints:
@@ -98,7 +111,7 @@ def best_first(net: Floats) -> Iterator[Ints]:
         done, size = len(order), 2 * size
 
 
-def _by_groups(posteriors: Mapping[str, Posterior], weighing: Weighing, net: Floats, k: int) -> tuple[Ints, Ints]:
+def _by_groups(posteriors: Posteriors, weighing: Weighing, net: Floats, k: int) -> tuple[Ints, Ints]:
     """Group by group: everyone whom the best of those left does not surely beat, until k have been found."""
     found, groups = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     taken = np.zeros(len(net), dtype=bool)

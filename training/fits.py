@@ -1,20 +1,21 @@
 """The fits of one client with many therapists, worked out only as far as an answer needs them.
 
 Means are needed of everybody who is eligible; variances only of the few who are shown, of those they are compared
-with, and of the mean. What no client changes is kept in `Prepared`; a client has few effects (the therapist's own,
-with severity, with one main problem), so that only those are read. `Head.posterior` gives the same for any rows.
+with, and of the mean. What no client changes is kept, in `Stack` for a bundle and in `Prepared` for its therapists of
+a day; a client has few effects (the therapist's own, with severity, with one main problem), so that only those are
+read. All heads are worked out together. `Head.posterior` gives the same for any rows, head by head.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from features.columns import Columns
 from training.head import Head, PairPosterior
-from training.ranking import Weighing
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -27,6 +28,59 @@ def chance_a_unit(log_odds: float) -> float:
 
 
 @dataclass(frozen=True)
+class Stack:
+    """H heads side by side: what of them no client changes. K therapists are known; the last place is the never seen.
+
+    A head without ranking columns, or with fewer effects, has zeros where the others have numbers.
+    """
+
+    names: tuple[str, ...]
+    heads: tuple[Head, ...]
+    used: tuple[tuple[int, ...], ...]
+    """Of each head the effects of the design that it has."""
+    b: Floats
+    """(H, r): coefficients of the ranking columns."""
+    factor: Floats
+    """(H, p, p): square roots of the covariances of the coefficients."""
+    ranked: Floats
+    """(H, r, p): their rows of the ranking columns."""
+    effects: Floats
+    """(H, q, K + 1): posterior means of the therapists' effects."""
+    within: Floats
+    """(H, q, q, K + 1): their covariances."""
+
+    @classmethod
+    def of(cls, heads: Mapping[str, Head], used: Sequence[Sequence[int]], effects: int, ranking: int) -> Self:
+        """From heads with their places among the design's `effects`, and the number of columns that rank."""
+        p = max((len(head.solution.b) for head in heads.values()), default=0)
+        known = max((len(head.solution.at_zero) for head in heads.values()), default=0)
+        b, factor = np.zeros((len(heads), ranking)), np.zeros((len(heads), p, p))
+        ranked, means = np.zeros((len(heads), ranking, p)), np.zeros((len(heads), effects, known + 1))
+        within = np.zeros((len(heads), effects, effects, known + 1))
+        for i, (head, at) in enumerate(zip(heads.values(), used, strict=True)):
+            solution, size = head.solution, len(head.solution.b)
+            factor[i, :size, :size] = head.b_factor
+            if head.info.parts.columns:
+                b[i], ranked[i, :, :size] = solution.b[size - ranking :], head.b_factor[size - ranking :]
+            within[i][np.ix_(at, at)] = solution.prior[:, :, None]
+            if len(solution.at_zero):
+                means[i, list(at), :-1] = solution.effects().T
+                within[i, :, :, :-1][np.ix_(at, at)] = solution.within.transpose(1, 2, 0)
+        places = tuple(tuple(int(one) for one in at) for at in used)
+        return cls(tuple(heads), tuple(heads.values()), places, b, factor, ranked, means, within)
+
+    @cached_property
+    def unseen(self) -> Floats:
+        """(H, 1): variance of what no column says of a pair."""
+        return np.array([[head.info.unseen] for head in self.heads])
+
+    @cached_property
+    def place(self) -> dict[str, int]:
+        """Where each head stands."""
+        return {name: i for i, name in enumerate(self.names)}
+
+
+@dataclass(frozen=True)
 class Prepared:
     """Therapists of a directory on a day: what every client's fits with them begin with."""
 
@@ -35,15 +89,19 @@ class Prepared:
     """Of each in the bundle, -1 if never seen."""
     ranking: Floats
     """(therapists, r_t): standardised columns that are the therapist's alone."""
-    total: Floats
-    """(r_t,): their sum."""
-    base: Mapping[str, Floats]
-    """By head (therapists,): what these columns add to the fit."""
+    base: Floats
+    """(H, therapists): what these columns add to the fits."""
+
+    @cached_property
+    def total(self) -> Floats:
+        """(r_t,): sums of the columns."""
+        total: Floats = self.ranking.sum(axis=0)
+        return total
 
 
 @dataclass(frozen=True)
 class Met:
-    """Columns of one client with n therapists, those at `rows` of a directory."""
+    """Columns of one client with n therapists, those at `rows` of a directory, each once."""
 
     prepared: Prepared
     rows: Ints
@@ -55,7 +113,7 @@ class Met:
     """In the bundle, -1 if never seen."""
 
     def at(self, positions: Ints) -> Floats:
-        """Ranking columns of these, (positions, r)."""
+        """Ranking columns of these, (positions, r); those of the pair come last."""
         own = self.prepared.ranking[self.rows[positions]]
         return np.concatenate([own, self.pair[:, positions].T], axis=1)
 
@@ -63,12 +121,10 @@ class Met:
     def mean(self) -> Floats:
         """(r,): mean over all n. Whoever is fewer is added up: those who are here, or those who are not."""
         own, size = self.prepared.ranking, len(self.prepared.position)
-        if 2 * len(self.rows) > size:
-            absent = np.ones(size, dtype=bool)
-            absent[self.rows] = False
-            total = self.prepared.total - own[absent].sum(axis=0)
-        else:
+        if 2 * len(self.rows) <= size:
             total = own[self.rows].sum(axis=0)
+        else:
+            total = self.prepared.total - own[_absent(self.rows, size)].sum(axis=0)
         return np.concatenate([total / len(self.rows), self.pair.mean(axis=1)])
 
     @cached_property
@@ -83,204 +139,186 @@ class Met:
 
 
 @dataclass(frozen=True)
-class HeadFits:
-    """The fit of one client with n therapists, in the head's own unit, its variances on demand."""
+class Together(Mapping[str, PairPosterior]):
+    """The fits of one client with n therapists, of all heads at once, each in its own unit; variances on demand."""
 
-    head: Head
+    stack: Stack
     met: Met
-    base: Floats
-    """What the therapists' own columns add, over the directory."""
     effects: Ints
-    """Those of the head's effects in which the client is not 0; `which` are their places in the design."""
-    which: Ints
+    """Effects of the design in which the client is not 0, and in `z` the values."""
     z: Floats
-    """The client's values there."""
-    expected: float | None = None
-    """Of a binary head the prognosis, in log odds."""
+    expected: Mapping[str, float]
+    """The prognosis of the binary heads, in log odds."""
 
-    @cached_property
-    def unit(self) -> float:
-        """The head's unit for one of the link scale: 1, or the probability gained at what is to be expected."""
-        return 1.0 if self.expected is None else chance_a_unit(self.expected + float(self.link.mean()))
+    def __getitem__(self, name: str) -> PairPosterior:
+        """The whole posterior of one head."""
+        i = self.stack.place[name]
+        loading = self._looked(self.met.everybody)[i] * self.unit[i]
+        return PairPosterior(self.mean[i], loading, self._own[i, self.met.position] * self.unit[i] ** 2)
 
-    @cached_property
-    def link(self) -> Floats:
-        """Posterior mean on the link scale, (n,)."""
-        b, pairs = self._b, len(self.met.pair)
-        known = (self.z @ self.head.by_effect[self.effects])[self._places]
-        found = self.base[self.met.rows] + known
-        if len(b) and pairs:
-            found += b[-pairs:] @ self.met.pair
-        return found + self.remainder if len(self.remainder) else found
+    def __iter__(self) -> Iterator[str]:
+        """Names of the heads."""
+        return iter(self.stack.names)
 
-    @cached_property
-    def remainder(self) -> Floats:
-        """What trees add to it, (n,); empty without trees."""
-        return self.head.remainder(self.met.at(self.met.everybody)) if self.head.remainder.text else np.zeros(0)
+    def __len__(self) -> int:
+        """How many heads there are."""
+        return len(self.stack.names)
+
+    def which(self, names: Sequence[str]) -> Ints:
+        """Places of heads."""
+        return np.array([self.stack.place[name] for name in names], dtype=np.int64)
 
     @cached_property
     def mean(self) -> Floats:
-        """Posterior mean, (n,)."""
-        return self.link if self.unit == 1.0 else self.link * self.unit
-
-    def gain_sd(self, at: Ints | None = None) -> Floats:
-        """Standard deviation of each fit less the mean fit of all n: of all, or of the positions `at`."""
-        at, n = self.met.everybody if at is None else at, len(self.met.rows)
-        gap = self._looked(at) - self._mean_loading
-        own = self._own[self._places[at]] * (1 - 2 / n) + self._own_sum / n**2
-        sd: Floats = np.sqrt(np.einsum("np,np->n", gap, gap) + np.maximum(own, 0.0))
-        return sd * self.unit
-
-    def difference_sd(self, to: int, at: Ints | None = None) -> Floats:
-        """Standard deviation of each fit less that of the therapist at position `to`: of all, or of those `at`."""
-        at = self.met.everybody if at is None else at
-        gap, own = self._looked(at) - self._looked(np.array([to])), self._own[self._places]
-        sd: Floats = np.sqrt(np.einsum("np,np->n", gap, gap) + np.where(at == to, 0.0, own[at] + own[to]))
-        return sd * self.unit
-
-    def posterior(self, at: Ints | None = None) -> PairPosterior:
-        """Means, loadings and own variances of all, or of the positions `at`."""
-        at = self.met.everybody if at is None else at
-        own = self._own[self._places[at]] * self.unit**2
-        return PairPosterior(self.mean[at], self._looked(at) * self.unit, own)
-
-    def parts(self, at: Ints) -> tuple[Floats, Floats, Floats]:
-        """Parts of the gains at these positions: by ranking column (at, r), by effect (at, effects), by trees (at,).
-
-        On the link scale they sum exactly to the gain; they are given in the head's unit.
-        """
-        b = self._b
-        columns = (self.met.at(at) - self.met.mean) * b if len(b) else np.zeros((len(at), len(self.met.mean)))
-        mine = self.head.by_effect[self.effects]
-        by_effect = self.z * (mine[:, self._places[at]] - (mine @ self._counts / len(self.met.rows))[:, None]).T
-        trees = self.remainder[at] - self.remainder.mean() if len(self.remainder) else np.zeros(len(at))
-        return columns * self.unit, by_effect * self.unit, trees * self.unit
-
-    @property
-    def _b(self) -> Floats:
-        """Coefficients of the ranking columns; none if this head does without them."""
-        return self.head.ranking_b(len(self.met.mean))
+        """(H, n)"""
+        return self.link * self.unit[:, None]
 
     @cached_property
-    def _places(self) -> Ints:
-        """Where to find therapists among the known, the never seen behind them: -1 is the last place."""
-        return self.met.position if len(self.head.solution.at_zero) else np.full_like(self.met.position, -1)
+    def link(self) -> Floats:
+        """(H, n): posterior means on the link scale."""
+        known = np.tensordot(self.z, self.stack.effects[:, self.effects], (0, 1))
+        found: Floats = self.met.prepared.base.take(self.met.rows, axis=1) + known.take(self.met.position, axis=1)
+        if len(self.met.pair):
+            found += self.stack.b[:, -len(self.met.pair) :] @ self.met.pair
+        for i, trees in self.trees.items():
+            found[i] += trees
+        return found
 
     @cached_property
-    def _counts(self) -> Ints:
-        """(known + 1,): how often each is among the n."""
-        size = len(self.head.solution.at_zero) + 1
-        return np.bincount(self._places % size, minlength=size)
+    def trees(self) -> dict[int, Floats]:
+        """What the trees of each head that has any add, (n,)."""
+        kept = {i: head for i, head in enumerate(self.stack.heads) if head.remainder.text}
+        columns = self.met.at(self.met.everybody) if kept else None
+        return {i: head.remainder(columns) for i, head in kept.items() if columns is not None}
+
+    @cached_property
+    def unit(self) -> Floats:
+        """(H,): each head's unit for one of the link scale: 1, or the probability gained at what is to be expected."""
+        chance = {
+            name: log_odds + float(self.link[self.stack.place[name]].mean()) for name, log_odds in self.expected.items()
+        }
+        return np.array([chance_a_unit(chance[name]) if name in chance else 1.0 for name in self.stack.names])
+
+    def gain_sds(self, heads: Ints, at: Ints) -> Floats:
+        """(heads, at): standard deviation of each fit less the mean fit of all n."""
+        n = len(self.met.rows)
+        gap = (self._looked(at) - self._mean_loading[:, None])[heads]
+        own = self._own[:, self.met.position[at]][heads] * (1 - 2 / n) + self._own_sum[heads, None] / n**2
+        return self._sd(gap, np.maximum(own, 0.0), heads)
+
+    def difference_sds(self, heads: Ints, to: int, at: Ints) -> Floats:
+        """(heads, at): standard deviation of each fit less that of the therapist at position `to`."""
+        gap = (self._looked(at) - self._looked(np.array([to])))[heads]
+        own = self._own[:, self.met.position[at]] + self._own[:, self.met.position[to], None]
+        return self._sd(gap, np.where(at == to, 0.0, own[heads]), heads)
+
+    def _sd(self, gap: Floats, own: Floats, heads: Ints) -> Floats:
+        sd: Floats = np.sqrt(np.einsum("hnp,hnp->hn", gap, gap) + own) * self.unit[heads, None]
+        return sd
+
+    @cached_property
+    def counts(self) -> Ints:
+        """(K + 1,): how often each place is among the n."""
+        size = self.stack.effects.shape[2]
+        return np.bincount(self.met.position % size, minlength=size)
 
     @cached_property
     def _own(self) -> Floats:
-        """(known + 1,): variance of each therapist's own effects for this client, on the link scale."""
-        return self.z @ np.tensordot(
-            self.z, self.head.within_by_effect[np.ix_(self.effects, self.effects)], axes=1
-        ) + float(self.head.info.unseen)
+        """(H, K + 1): variance of each therapist's own effects for this client, on the link scale."""
+        few = self.stack.within[:, self.effects][:, :, self.effects]
+        own: Floats = np.tensordot(self.z, np.tensordot(self.z, few, (0, 1)), (0, 1)) + self.stack.unseen
+        return own
 
     @cached_property
-    def _own_sum(self) -> float:
-        """Of all n."""
-        return float(self._own @ self._counts)
+    def _own_sum(self) -> Floats:
+        """(H,): of all n."""
+        total: Floats = self._own @ self.counts
+        return total
 
     @cached_property
-    def _looked(self) -> "_Looked":
-        """(at, p): loadings on the link scale."""
-        return _Looked(len(self.met.rows), self._loading)
+    def _looks(self) -> "_Looks":
+        return _Looks(self.stack.factor.shape[0], len(self.met.rows), self.stack.factor.shape[1])
+
+    def _looked(self, at: Ints) -> Floats:
+        """(H, at, p): loadings on the link scale, each worked out when first asked for."""
+        new = self._looks.new(at)
+        if len(new):
+            self._looks.add(new, self._loading(new))
+        return self._looks.rows(at)
 
     def _loading(self, at: Ints) -> Floats:
-        factor, b = self.head.b_factor, self._b
-        found = self.met.at(at) @ factor[-len(b) :] if len(b) else np.zeros((len(at), factor.shape[1]))
+        found: Floats = self.met.at(at) @ self.stack.ranked
         seen = np.flatnonzero(self.met.position[at] >= 0)
-        if len(seen) and len(self.head.solution.at_zero):
-            known = self.met.position[at[seen]]
-            found[seen] -= self._carried(known) @ factor
+        if len(seen):
+            found[:, seen] -= self._carried(self.met.position[at[seen]]) @ self.stack.factor
         return found
 
     @cached_property
     def _mean_loading(self) -> Floats:
-        """(p,)"""
-        factor, b, n = self.head.b_factor, self._b, len(self.met.rows)
-        found = self.met.mean @ factor[-len(b) :] if len(b) else np.zeros(factor.shape[1])
-        if len(self.met.known) and len(self.head.solution.at_zero):
-            found = found - self._carried_sum / n @ factor
-        return found
+        """(H, p)"""
+        found: Floats = self.met.mean @ self.stack.ranked
+        if not len(self.met.known):
+            return found
+        size = self.stack.effects.shape[2] - 1
+        if 2 * len(self.met.known) <= size:  # whoever of the known is fewer is added up
+            carried: Floats = self._carried(self.met.known).sum(axis=1)
+        else:
+            carried = self._carried_by_all - self._carried(_absent(self.met.known, size)).sum(axis=1)
+        mean: Floats = found - (carried[:, None] @ self.stack.factor)[:, 0] / len(self.met.rows)
+        return mean
 
     def _carried(self, known: Ints) -> Floats:
-        """(known, p): what the border's coefficients take from these therapists' effects."""
-        per_border = self.head.solution.per_border
-        carried: Floats = sum(
-            (z * per_border[known, effect] for effect, z in zip(self.effects.tolist(), self.z.tolist(), strict=True)),
-            start=np.zeros((len(known), per_border.shape[2])),
-        )
-        return carried
+        """(H, known, p): what the border's coefficients take from these therapists' effects."""
+        found = np.zeros((len(self.stack.heads), len(known), self.stack.factor.shape[1]))
+        for i, local, z in self._terms:
+            per_border = self.stack.heads[i].solution.per_border
+            found[i, :, : per_border.shape[2]] += z * per_border[known, local]
+        return found
 
     @property
-    def _carried_sum(self) -> Floats:
-        """(p,): their sum over all n; whoever of the known is fewer is added up."""
-        per_border, known = self.head.solution.per_border, self.met.known
-        if 2 * len(known) <= len(per_border):
-            total: Floats = self._carried(known).sum(axis=0)
-            return total
-        absent = np.ones(len(per_border), dtype=bool)
-        absent[known] = False
-        left: Floats = self._carried(np.flatnonzero(absent)).sum(axis=0)
-        return self.z @ self.head.carried_total[self.effects] - left
+    def _carried_by_all(self) -> Floats:
+        """(H, p): their sum over everybody whom the bundle knows."""
+        found = np.zeros((len(self.stack.heads), self.stack.factor.shape[1]))
+        for i, local, z in self._terms:
+            total = self.stack.heads[i].carried_total
+            found[i, : total.shape[1]] += z * total[local]
+        return found
+
+    @cached_property
+    def _terms(self) -> list[tuple[int, int, float]]:
+        """Head, its own number of an effect, and the client's value there."""
+        values = dict(zip(self.effects.tolist(), self.z.tolist(), strict=True))
+        return [
+            (i, local, values[effect])
+            for i, used in enumerate(self.stack.used)
+            if len(self.stack.heads[i].solution.at_zero)
+            for local, effect in enumerate(used)
+            if effect in values
+        ]
 
 
-class _Looked:
-    """Rows worked out when they are first asked for: the same few are compared with each other several times."""
+class _Looks:
+    """Rows worked out so far: the same few are compared with each other several times."""
 
-    def __init__(self, size: int, work_out: Callable[[Ints], Floats]):
+    def __init__(self, heads: int, size: int, p: int):
         self._place = np.full(size, -1)
-        self._work_out = work_out
-        self._rows: Floats | None = None
+        self._rows = np.zeros((heads, 0, p))
 
-    def __call__(self, at: Ints) -> Floats:
-        new = at[self._place[at] < 0]
-        if len(new):
-            before = 0 if self._rows is None else len(self._rows)
-            self._place[new] = np.arange(before, before + len(new))
-            rows = self._work_out(new)
-            self._rows = rows if self._rows is None else np.concatenate([self._rows, rows])
-        assert self._rows is not None, "nobody is asked about"
-        return self._rows[self._place[at]]
+    def new(self, at: Ints) -> Ints:
+        return at[self._place[at] < 0]
 
+    def add(self, at: Ints, rows: Floats) -> None:
+        before = self._rows.shape[1]
+        self._place[at] = np.arange(before, before + len(at))
+        self._rows = rows if before == 0 else np.concatenate([self._rows, rows], axis=1)
 
-@dataclass(frozen=True)
-class Parts:
-    """Shares of utilities, in SD, by ranking column, `effect.<name>` and `remainder`; `values` is (therapists, names).
-
-    Those of one therapist sum to the utility exactly.
-    """
-
-    names: Sequence[str]
-    values: Floats
+    def rows(self, at: Ints) -> Floats:
+        found: Floats = self._rows[:, self._place[at]]
+        return found
 
 
-@dataclass(frozen=True)
-class Fits:
-    """One client's fits with n therapists, by head."""
-
-    heads: Mapping[str, HeadFits]
-    met: Met
-    columns: Sequence[str]
-    """Names of the ranking columns."""
-    effects: Sequence[str]
-    """Names of the client's effects that are not 0, in the order of the design."""
-    at: Ints
-    """Their positions in the design."""
-
-    def parts(self, weighing: Weighing, at: Ints) -> Parts:
-        """What makes up the utilities at these positions."""
-        heads = weighing.among(list(self.heads))
-        columns, trees = np.zeros((len(at), len(self.columns))), np.zeros((len(at), 1))
-        effects, present = np.zeros((len(at), len(self.effects))), self.at.tolist()
-        for name, share in zip(heads.names, heads.share.tolist(), strict=True):
-            by_column, by_effect, by_trees = self.heads[name].parts(at)
-            columns += share * by_column
-            effects[:, [present.index(one) for one in self.heads[name].which.tolist()]] += share * by_effect
-            trees[:, 0] += share * by_trees
-        names = [*self.columns, *(f"effect.{name}" for name in self.effects), "remainder"]
-        return Parts(names, np.concatenate([columns, effects, trees], axis=1))
+def _absent(present: Ints, size: int) -> Ints:
+    """Those of 0..size - 1 who are not there."""
+    absent = np.ones(size, dtype=bool)
+    absent[present] = False
+    return np.flatnonzero(absent)

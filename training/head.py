@@ -140,21 +140,6 @@ class Head:
         own = np.einsum("nq,nq->n", self._effects[np.maximum(therapist, 0)], effects)
         return fixed + np.where(therapist >= 0, own, 0.0)
 
-    def ranking_b(self, columns: int) -> Floats:
-        """Coefficients of the border's last `columns`, those that rank; none if this head does without them."""
-        return self.solution.b[len(self.solution.b) - columns :] if self.info.parts.columns else np.zeros(0)
-
-    @cached_property
-    def by_effect(self) -> Floats:
-        """(q, therapists + 1): effects of each therapist, and behind them those of one never seen, 0."""
-        return np.ascontiguousarray(np.concatenate([self._effects, np.zeros((1, self._effects.shape[1]))]).T)
-
-    @cached_property
-    def within_by_effect(self) -> Floats:
-        """(q, q, therapists + 1): covariance of each therapist's effects, and behind them of one never seen."""
-        found = np.concatenate([self.solution.within, self.solution.prior[None]])
-        return np.ascontiguousarray(found.transpose(1, 2, 0))
-
     @cached_property
     def carried_total(self) -> Floats:
         """(q, p): sum over the therapists of what their effects take from the border's coefficients."""

@@ -6,12 +6,13 @@ units of each head's standard deviation. `low` and `high` are 80 % posterior int
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
+from training.fits import Together
 from training.head import PairPosterior
 
 Floats = npt.NDArray[np.float64]
@@ -23,18 +24,8 @@ SURE = 0.80
 Z80 = 1.2815515655446004
 
 
-class Posterior(Protocol):
-    """What an order is made from: the fit of one client with n therapists (`PairPosterior`, `training.fits`)."""
-
-    @property
-    def mean(self) -> Floats:
-        """(n,)"""
-
-    def gain_sd(self, at: Ints | None = None) -> Floats:
-        """Standard deviation of each fit less the mean fit of all n."""
-
-    def difference_sd(self, to: int, at: Ints | None = None) -> Floats:
-        """Standard deviation of each fit less that of the therapist at `to`."""
+Posteriors = Mapping[str, PairPosterior] | Together
+"""The fits of one client with n therapists by head: whole posteriors, or `training.fits` which works out few."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +39,7 @@ class Weighing:
 
     def among(self, present: Sequence[str]) -> "Weighing":
         """The same for the heads that are present and count; weights rescale to the same total."""
-        if self._is_all_of(present):
+        if self._all_count and all(name in present for name in self.names):
             return self
         keep = np.array([i for i, n in enumerate(self.names) if n in present and self.weight[i] > 0], dtype=np.int64)
         if not len(keep):
@@ -57,10 +48,11 @@ class Weighing:
         names = tuple(self.names[i] for i in keep)
         return Weighing(names, weight, self.sd[keep], self.correlation[np.ix_(keep, keep)])
 
-    def _is_all_of(self, present: Sequence[str]) -> bool:
-        return self.names == tuple(present) and bool(np.all(self.weight > 0))
+    @cached_property
+    def _all_count(self) -> bool:
+        return bool(np.all(self.weight > 0))
 
-    @property
+    @cached_property
     def share(self) -> Floats:
         """Weights in utility units per unit of each head; they sum to 1 in SD units."""
         shares: Floats = self.weight / self.weight.sum() / self.sd
@@ -95,26 +87,52 @@ class Ranked:
     """P(best - mean of the eligible > .05 SD)."""
 
 
-def utility(posteriors: Mapping[str, Posterior], weighing: Weighing) -> Floats:
+def utility(posteriors: Posteriors, weighing: Weighing) -> Floats:
     """Utility of every pair, in SD: weighted gains, mean 0 over the eligible."""
     heads = weighing.among(list(posteriors))
-    fits = np.array([posteriors[name].mean for name in heads.names])
+    fits = means(posteriors, heads.names)
     gains = fits - fits.mean(axis=1, keepdims=True)
     total: Floats = heads.share @ gains
     return total
 
 
+def means(posteriors: Posteriors, names: Sequence[str]) -> Floats:
+    """Posterior means of these heads, (heads, n)."""
+    if isinstance(posteriors, Together):
+        return posteriors.mean[posteriors.which(names)]
+    return np.array([posteriors[name].mean for name in names])
+
+
+def gain_sds(posteriors: Posteriors, names: Sequence[str], at: Ints) -> Floats:
+    """Standard deviations of the gains of those `at`, (heads, at)."""
+    if isinstance(posteriors, Together):
+        return posteriors.gain_sds(posteriors.which(names), at)
+    return np.array([posteriors[name].gain_sd(at) for name in names])
+
+
+def difference_sds(posteriors: Posteriors, names: Sequence[str], to: int, at: Ints) -> Floats:
+    """Standard deviations of the fits of those `at` less that of the therapist `to`, (heads, at)."""
+    if isinstance(posteriors, Together):
+        return posteriors.difference_sds(posteriors.which(names), to, at)
+    return np.array([posteriors[name].difference_sd(to, at) for name in names])
+
+
 def utility_sd(sds: Mapping[str, Floats], weighing: Weighing) -> Floats:
     """SD of a utility difference from the SDs of the heads' differences, with the correlation of their errors."""
     heads = weighing.among(list(sds))
-    scaled = heads.share[:, None] * np.array([sds[name] for name in heads.names])
-    variance = np.einsum("hn,hg,gn->n", scaled, heads.correlation, scaled)
+    return combined_sd(np.array([sds[name] for name in heads.names]), heads)
+
+
+def combined_sd(sds: Floats, heads: Weighing) -> Floats:
+    """The same from the SDs (heads, m) of all heads that count."""
+    scaled = heads.share[:, None] * sds
+    variance = ((heads.correlation @ scaled) * scaled).sum(axis=0)
     sd: Floats = np.sqrt(np.maximum(variance, 0.0))
     return sd
 
 
 def rank(
-    posteriors: Mapping[str, Posterior],
+    posteriors: Posteriors,
     weighing: Weighing,
     wait_days: Floats,
     ids: Sequence[str],
@@ -130,13 +148,13 @@ def rank(
     names = np.array(ids)
     total = utility(posteriors, weighing)
     net = total if price is None else total - price
-    gain_sds = {name: posterior.gain_sd() for name, posterior in posteriors.items()}
-    spread = utility_sd(gain_sds, weighing)
+    sds = {name: posterior.gain_sd() for name, posterior in posteriors.items()}
+    spread = utility_sd(sds, weighing)
     best_first = np.lexsort((names, -net))
     best = best_first[0]
     chance = chance_worth(float(total[best]), float(spread[best]))
     meaningful = chance >= SURE
-    gains = {n: Gain.of(p.mean - p.mean.mean(), gain_sds[n]) for n, p in posteriors.items()}
+    gains = {n: Gain.of(p.mean - p.mean.mean(), sds[n]) for n, p in posteriors.items()}
     scarce = price is not None and float(net[best] - net.mean()) > WORTH
     if meaningful or scarce:
         first = len(names) if groups_for is None else groups_for
@@ -153,9 +171,7 @@ def chance_worth(best: float, spread: float) -> float:
     return float(ndtr((best - WORTH) / spread)) if spread > 0 else float(best > WORTH)
 
 
-def tie_groups(
-    posteriors: Mapping[str, Posterior], weighing: Weighing, total: Floats, best_first: Ints, first: int
-) -> Ints:
+def tie_groups(posteriors: Posteriors, weighing: Weighing, total: Floats, best_first: Ints, first: int) -> Ints:
     """Group 1 is everyone whom the best does not beat by .05 SD with probability .8; the next starts at the best left.
 
     Groups are told apart until the `first` best positions have one; positions beyond stay 0.
@@ -172,24 +188,23 @@ def tie_groups(
     return group
 
 
-def beats(
-    posteriors: Mapping[str, Posterior], weighing: Weighing, total: Floats, position: int, at: Ints | None = None
-) -> Floats:
+def beats(posteriors: Posteriors, weighing: Weighing, total: Floats, position: int, at: Ints | None = None) -> Floats:
     """P(u_position - u > .05 SD) for every therapist, or for those `at`."""
     heads = weighing.among(list(posteriors))
-    spread = utility_sd({name: posteriors[name].difference_sd(position, at) for name in heads.names}, heads)
-    margin = total[position] - (total if at is None else total[at]) - WORTH
+    at = np.arange(len(total)) if at is None else at
+    spread = combined_sd(difference_sds(posteriors, heads.names, position, at), heads)
+    margin = total[position] - total[at] - WORTH
     with np.errstate(divide="ignore", invalid="ignore"):
         chance: Floats = np.where(spread > 0, ndtr(margin / spread), (margin > 0).astype(np.float64))
     return chance
 
 
 def difference(
-    posteriors: Mapping[str, Posterior], weighing: Weighing, total: Floats, of: int, to: int
+    posteriors: Posteriors, weighing: Weighing, total: Floats, of: int, to: int
 ) -> tuple[float, float, float]:
     """Utility of one therapist less that of another: mean and 80 % interval."""
     heads = weighing.among(list(posteriors))
-    (spread,) = utility_sd({name: posteriors[name].difference_sd(to, np.array([of])) for name in heads.names}, heads)
+    (spread,) = combined_sd(difference_sds(posteriors, heads.names, to, np.array([of])), heads)
     mean = float(total[of] - total[to])
     return mean, mean - Z80 * float(spread), mean + Z80 * float(spread)
 

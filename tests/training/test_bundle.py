@@ -8,7 +8,7 @@ import pytest
 
 from features.columns import Columns, Ints
 from training.bundle import Bundle, problem_words
-from training.fits import Fits, Prepared
+from training.fits import Prepared
 from training.ranking import rank, utility
 from training.run import Trained
 
@@ -34,22 +34,20 @@ def test_fits_for_an_answer_are_the_posteriors_of_every_head(asked: tuple[Bundle
         for name, full in bundle.posteriors(client, therapists, rows).items():
             few = fits.heads[name]
             assert few.mean == pytest.approx(full.mean, rel=1e-9, abs=1e-12)
-            assert few.posterior().loading == pytest.approx(full.loading, rel=1e-9, abs=1e-12)
+            assert few.loading == pytest.approx(full.loading, rel=1e-9, abs=1e-12)
             assert few.gain_sd() == pytest.approx(full.gain_sd(), rel=1e-9)
 
 
 def test_parts_sum_to_the_gain_of_every_head_and_to_the_utility(asked: tuple[Bundle, list[Columns], Prepared]):
     bundle, clients, therapists = asked
     weighing = bundle.weighing
-    counting = np.where(weighing.weight > 0, weighing.weight, 1.0)
     for client in clients:
         fits = bundle.fits(client, therapists, EVERYONE)
-        assert fits.parts(weighing, EVERYONE).values.sum(axis=1) == pytest.approx(
-            utility(fits.heads, weighing), abs=1e-12
-        )
+        total = utility(fits.heads, weighing)
+        assert fits.parts(weighing, EVERYONE).values.sum(axis=1) == pytest.approx(total, abs=1e-12)
         for i, name in enumerate(weighing.names):
-            alone = Fits({name: fits.heads[name]}, fits.met, fits.columns, fits.effects, fits.at)
-            parts = alone.parts(replace(weighing, weight=counting), np.array([7, 0])).values.sum(axis=1)
+            alone = replace(weighing, weight=np.where(np.arange(len(weighing.names)) == i, 1.0, 0.0))
+            parts = fits.parts(alone, np.array([7, 0])).values.sum(axis=1)
             mean = fits.heads[name].mean
             assert parts * weighing.sd[i] == pytest.approx((mean - mean.mean())[[7, 0]], abs=1e-12)
 

@@ -1,7 +1,5 @@
 """Fits worked out as far as an answer needs them are those of the whole posterior, for any head and any therapists."""
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,7 +8,7 @@ from hypothesis import strategies as st
 
 from features.columns import Columns
 from training.config import FitConfig
-from training.fits import HeadFits, Met, Prepared
+from training.fits import Met, Prepared, Stack, Together, chance_a_unit
 from training.head import Head, HeadInfo
 from training.mixed import Solution
 
@@ -48,37 +46,38 @@ def head_of(rng: np.random.Generator, known: int, columns: bool, effects: int) -
     st.integers(0, 10_000),
     st.integers(1, 9),
     st.sampled_from([0, 1, 6]),
-    st.booleans(),
-    st.sampled_from([0, EFFECTS]),
-    st.booleans(),
+    st.lists(
+        st.tuples(st.booleans(), st.sampled_from([(), (0,), (0, 1, 2, 3)]), st.booleans()), min_size=1, max_size=3
+    ),
 )
 @settings(max_examples=150)
 def test_fits_are_those_of_the_whole_posterior(
-    seed: int, size: int, known: int, columns: bool, effects: int, chance: bool
+    seed: int, size: int, known: int, kinds: list[tuple[bool, tuple[int, ...], bool]]
 ):
+    """Heads with and without columns, effects and chances, side by side."""
     rng = np.random.default_rng(seed)
-    head = head_of(rng, known, columns, effects)
-    ids = np.append(np.arange(known), np.full(size, -1))  # each therapist once
-    position = rng.permutation(ids)[:size]
+    heads = {f"h{i}": head_of(rng, known, kind[0], len(kind[1])) for i, kind in enumerate(kinds)}
+    used = {name: list(kind[1]) for name, kind in zip(heads, kinds, strict=True)}
+    position = rng.permutation(np.append(np.arange(known), np.full(size, -1)))[:size]  # each known one once
     own, rows = rng.normal(size=(size, OWN)), np.flatnonzero(rng.random(size) < 0.7)
     rows = rows if len(rows) else np.arange(size)
-    pair, client = rng.normal(size=(PAIR, len(rows))), rng.normal(size=effects) * rng.integers(0, 2, effects)
-    ranking = np.column_stack([own[rows], pair.T])[:, : (OWN + PAIR) * columns]
-    full = head.posterior(ranking, np.tile(client, (len(rows), 1)), position[rows])
+    n = len(rows)
+    pair, client = rng.normal(size=(PAIR, n)), rng.normal(size=EFFECTS) * rng.integers(0, 2, EFFECTS)
+    ranking, at = np.column_stack([own[rows], pair.T]), np.flatnonzero(client)
 
-    base = own @ head.solution.b[CLIENT : CLIENT + OWN] if columns else np.zeros(size)
-    met = Met(Prepared(Columns(size), position, own, own.sum(axis=0), {}), rows, pair, pair, position[rows])
-    at = np.flatnonzero(client)
-    fits = HeadFits(head, met, base, at, at, client[at])
-    if chance:
-        fits = replace(fits, expected=0.7)
-        odds = np.exp(0.7 + full.mean.mean())
-        full = full.scaled(odds / (1 + odds) ** 2)
-    assert fits.mean == pytest.approx(full.mean)
-    assert fits.gain_sd() == pytest.approx(full.gain_sd(), abs=1e-6)
-    some = rng.integers(0, len(rows), 3)
-    assert fits.difference_sd(0, some) == pytest.approx(full.difference_sd(0)[some], abs=1e-6)
-    assert fits.posterior(some).loading == pytest.approx(full.loading[some])
-    assert fits.posterior(some).own == pytest.approx(full.own[some])
-    parts = sum(part.sum(axis=1) if part.ndim == 2 else part for part in fits.parts(some))
-    assert parts == pytest.approx((full.mean - full.mean.mean())[some])
+    stack = Stack.of(heads, list(used.values()), EFFECTS, OWN + PAIR)
+    prepared = Prepared(Columns(size), position, own, stack.b[:, :OWN] @ own.T)
+    chances = {name: 0.7 for name, kind in zip(heads, kinds, strict=True) if kind[2]}
+    fits = Together(stack, Met(prepared, rows, pair, pair, position[rows]), at, client[at], chances)
+    some = rng.integers(0, n, 3)
+    for i, (name, head) in enumerate(heads.items()):
+        columns = ranking if head.info.parts.columns else ranking[:, :0]
+        full = head.posterior(columns, np.tile(client[used[name]], (n, 1)), position[rows])
+        if name in chances:
+            full = full.scaled(chance_a_unit(0.7 + float(full.mean.mean())))
+        assert fits.mean[i] == pytest.approx(full.mean)
+        few = fits.gain_sds(np.array([i]), some)[0]
+        assert few == pytest.approx(full.gain_sd()[some], abs=1e-6)
+        assert fits.difference_sds(np.array([i]), 0, some)[0] == pytest.approx(full.difference_sd(0)[some], abs=1e-6)
+        assert fits[name].loading[:, : full.loading.shape[1]] == pytest.approx(full.loading)
+        assert fits[name].own == pytest.approx(full.own)

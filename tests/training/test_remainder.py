@@ -7,10 +7,12 @@ import pytest
 
 from features.columns import Columns
 from training.config import FitConfig
-from training.fits import HeadFits, Met, Prepared
+from training.fits import Met, Prepared, Stack, Together
 from training.head import Head, HeadInfo
 from training.mixed import Structure, fit
+from training.parts import Fits
 from training.proving import search
+from training.ranking import Weighing
 from training.remainder import Remainder, grow
 from training.shares import Crossed
 from training.sums import Sums
@@ -68,12 +70,12 @@ def test_parts_of_a_fit_with_trees_still_sum_to_the_fit():
     head = Head(info, "", 0.0, np.zeros(0), np.zeros(0), np.zeros(0), solution, trees)
     some, place, all_five = columns[:5], np.array([0, 3, -1, 7, 9]), np.arange(5)
     mean = head.posterior(some, np.ones((5, 1)), place).mean
-    prepared = Prepared(Columns(5), place, some[:, :2], some[:, :2].sum(axis=0), {})
+    stack = Stack.of({"outcome": head}, [[0]], 1, 6)
+    prepared = Prepared(Columns(5), place, some[:, :2], stack.b[:, :2] @ some[:, :2].T)
     met = Met(prepared, all_five, some[:, 2:].T, some[:, 2:].T, place)
-    base = some[:, :2] @ head.ranking_b(some.shape[1])[:2]
-    fits = HeadFits(head, met, base, np.array([0]), np.array([0]), np.ones(1))
-    assert fits.mean == pytest.approx(mean)
-    by_column, by_effect, by_trees = fits.parts(all_five)
-    assert by_column.sum(axis=1) + by_effect.sum(axis=1) + by_trees == pytest.approx(mean - mean.mean())
+    fits = Fits(Together(stack, met, np.array([0]), np.ones(1), {}), [str(i) for i in range(6)], ["therapist"])
+    assert fits.heads["outcome"].mean == pytest.approx(mean)
+    one = Weighing(("outcome",), np.ones(1), np.ones(1), np.eye(1))
+    assert fits.parts(one, all_five).values.sum(axis=1) == pytest.approx(mean - mean.mean())
     assert head.mean(some, np.ones((5, 1)), place) == pytest.approx(mean)
     assert mean - trees(some) == pytest.approx(replace(head, remainder=Remainder()).mean(some, np.ones((5, 1)), place))

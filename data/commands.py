@@ -89,12 +89,15 @@ def import_command(
 @app.command("load")
 def load_command(
     dataset: _Dataset,
+    tenant: Annotated[str, typer.Option(help="Whose directory; tenants see nothing of each other.")] = "default",
     database: Annotated[str | None, typer.Option("--database", help="Database URL; default: SQLite in var/.")] = None,
     as_json: _Json = False,
 ) -> None:
     """Fill the service's directory from a dataset: one new version, whole or not at all.
 
-    Example: therapist-fit data load var/clinic
+    Places and slots that were taken through the service stay taken, unless the dataset holds their episodes.
+
+    Example: therapist-fit data load var/clinic --tenant north
     """
     import datetime as dt
 
@@ -109,14 +112,16 @@ def load_command(
         if problems:
             raise DataError(problems)
         directory = from_dataset(read(dataset))
-        version = load(open_database(database), directory, dt.datetime.now(dt.UTC))
+        version = load(open_database(database), directory, dt.datetime.now(dt.UTC), tenant)
     therapists = len(directory.entries["profile"])
     if as_json:
-        facts = {"version": version, "therapists": therapists, "rules": list(directory.meta.rules)}
+        facts = {"tenant": tenant, "version": version, "therapists": therapists, "rules": list(directory.meta.rules)}
         typer.echo(json.dumps(facts | {"source": directory.source}))
         return
     rules = ", ".join(directory.meta.rules) or "none"
-    typer.echo(f"directory version {version}: {therapists} therapists; hard rules it can answer: {rules}")
+    typer.echo(
+        f"directory version {version} of tenant {tenant}: {therapists} therapists; hard rules it can answer: {rules}"
+    )
 
 
 @app.command("export")

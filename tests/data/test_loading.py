@@ -170,3 +170,15 @@ def test_the_command_refuses_a_dataset_with_problems(tmp_path: Path) -> None:
     engine = open_database(database)
     assert latest_version(engine) is None
     engine.dispose()
+
+
+def test_the_command_fills_the_directory_of_the_tenant_it_names(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/service.db"
+    command = ["load", str(written(tmp_path / "tiny")), "--database", database, "--tenant", "north"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0
+    assert "tenant north" in result.stdout
+    engine = open_database(database)
+    assert latest_version(engine, "north") == 1
+    assert latest_version(engine) is None
+    engine.dispose()

@@ -49,7 +49,7 @@ class ChoiceRequest(BaseModel):
     )
     therapist_id: Id | None = Field(None, description="with whom; not for `declined`")
     starts_at: Moment | None = Field(None, description="a free slot of theirs, which is then booked")
-    reason: Declined | Overridden | None = Field(
+    reason: Literal[Declined, Overridden] | None = Field(
         None,
         description=f"for `declined`, one of {', '.join(REASONS['declined'])}; "
         f"for `overridden`, one of {', '.join(REASONS['overridden'])}",

@@ -79,8 +79,16 @@ def _check_unchanged(before: Course | None, if_match: str | None) -> None:
 
 
 def _begun(service: Service, caller: Caller, episode_id: str, sent: CourseSent, now: dt.datetime) -> Course:
-    """A course that did not begin with a choice here. Raises RequestError if it is not said whose it is."""
+    """A course that did not begin with a choice here.
+
+    Raises RequestError if it is not said whose it is; NotFoundError where it seems meant to be there already.
+    """
     missing = [name for name in ("client_id", "therapist_id") if getattr(sent, name) is None]
+    if len(missing) == 2:
+        raise NotFoundError(
+            "no such episode here -> see that the id and the key belong together; to record one that began elsewhere "
+            "give client_id and therapist_id"
+        )
     if missing:
         rule = "there is no such episode yet, and a new one needs it"
         raise RequestError([Problem(name, "missing", rule, "give it, or see that the id is right") for name in missing])

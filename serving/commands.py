@@ -38,15 +38,15 @@ def serve(
     from serving.settings import Settings
 
     told = Settings.read(settings)  # first, because the rest takes seconds to import
-    from serving.parent import Address, Place, champion
+    from serving.parent import Address, Place, to_serve
     from serving.parent import serve as run
     from serving.service import Sources
 
-    folder, version = (bundle, "") if bundle is not None else champion()
+    folder, version = (bundle, "") if bundle is not None else to_serve()
 
     def ready(at: Address) -> None:
         facts = {"url": at.url, "docs": f"{at.url}/docs", "bundle": str(folder), "workers": workers}
         words = f"serving {folder} at {at.url}; the API is described at {at.url}/docs"
         typer.echo(json.dumps(facts) if as_json else words)
 
-    run(told, Sources(folder, version, data, database), Place(host, port, workers), ready)
+    run(told, Sources(folder, version, data, database), Place(host, port, workers), ready, watched=bundle is None)

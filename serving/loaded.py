@@ -33,6 +33,14 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """A bundle that should be served but is not, and why; the one before serves on."""
+
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Readied:
     """Another model, and what it needs to answer every tenant at once."""
 
@@ -57,6 +65,7 @@ class Loaded:
         self._fixed = fixed is not None
         self._changing = threading.Lock()
         self.model = model
+        self.refusal: Refusal | None = None
         self._matchers = {} if fixed is None else {TENANT: self._matcher_of(model, fixed)}
 
     def of(self, tenant: str) -> Matcher | None:

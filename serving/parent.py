@@ -2,10 +2,13 @@
 
 import contextlib
 import multiprocessing
+import os
+import queue
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -15,14 +18,16 @@ import sqlalchemy as sa
 from alembic.util.exc import CommandError
 
 from data.database import connect, migrate
-from data.errors import NotReadyError
+from data.errors import BundleError, NotReadyError, TherapistFitError
+from serving.exports import SERVED, Served, last_served, place_for, remember
+from serving.handover import Found, HandOver, watch
+from serving.loaded import Refusal
 from serving.logs import configure
 from serving.service import Sources, no_database
 from serving.settings import Settings
 from serving.supervisor import Bell, Crew
 
 LOOPBACK = "127.0.0.1"
-SERVED = Path("var/served")
 
 
 @dataclass(frozen=True)
@@ -43,17 +48,52 @@ class Address:
 
 
 def champion(folder: Path = SERVED) -> tuple[Path, str]:
-    """The registry's champion as a checked folder, and its version. Raises NotFoundError without one."""
+    """The registry's champion as a folder, and what it is called. Raises NotFoundError without one."""
     from training.registry import models
 
-    version = models.find("champion").version
-    return models.export("champion", folder / version), f"version {version}"
+    served = fetch(models.find(models.CHAMPION).version, folder)
+    return served.folder, served.version
 
 
-def serve(settings: Settings, sources: Sources, place: Place, ready: Callable[[Address], None]) -> None:
+def to_serve(folder: Path = SERVED) -> tuple[Path, str]:
+    """The champion; where the registry does not answer or its bundle is spoilt, what was served last.
+
+    Raises NotFoundError without a champion, NotReadyError if nothing was served before either.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # or a server that is down holds us for minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    try:
+        return champion(folder)
+    except Exception as error:
+        last = last_served(folder)
+        if isinstance(error, TherapistFitError) and (last is None or not isinstance(error, BundleError)):
+            raise
+        if last is None:
+            raise NotReadyError(
+                f"the model registry does not answer ({type(error).__name__}), and nothing was served before "
+                "-> see that MLFLOW_TRACKING_URI names one that runs, or name a folder with --bundle"
+            ) from error
+        return last.folder, last.version
+
+
+def fetch(version: str, folder: Path = SERVED) -> Served:
+    """A registered version, by number, alias or bundle id, as a folder of its own; it is never written twice."""
+    from training.registry import models
+
+    found = models.find(version)
+    place = place_for(folder, found.version, found.bundle_id)
+    if not place.exists():
+        models.export(found.version, place)
+    return Served(place, f"version {found.version}")
+
+
+def serve(
+    settings: Settings, sources: Sources, place: Place, ready: Callable[[Address], None], watched: bool = False
+) -> None:
     """Serves until stopped by a signal: what has begun is finished; a second signal ends it at once.
 
-    `ready` gets the address when every worker answers. Raises NotReadyError with the reason if it cannot start.
+    `ready` gets the address when every worker answers. If `watched`, it follows the registry's champion.
+    Raises NotReadyError with the reason if it cannot start.
     """
     _bring_up_to_date(sources.database)
     configure()
@@ -61,20 +101,54 @@ def serve(settings: Settings, sources: Sources, place: Place, ready: Callable[[A
     with _bind(place.host, place.port) as bound, _counted_signals(bell) as signals:
 
         def launch(theirs: Connection) -> BaseProcess:
+            now = replace(sources, bundle=handover.serving.folder, version=handover.serving.version)
             spawn = multiprocessing.get_context("spawn")
-            worker = spawn.Process(target=_work, args=(settings, sources, bound, theirs), daemon=True)
+            worker = spawn.Process(target=_work, args=(settings, now, bound, theirs), daemon=True)
             worker.start()
             return worker
 
         crew = Crew(place.workers, launch, lambda _: None, bell)
+        handover = HandOver(crew, Served(sources.bundle, sources.version), remember)
         crew.start(lambda: bool(signals))
+        if watched:
+            remember(handover.serving)
         if not signals:
             ready(Address(f"http://{place.host}:{bound.getsockname()[1]}"))
-        while not signals:
-            for _worker, _message in crew.listen():
-                pass
+        with _watching(bell, watched) as found:
+            _supervise(crew, handover, found, signals)
         bound.close()  # or the system would go on taking connections that nobody answers
         crew.stop(lambda: len(signals) > 1)
+
+
+def _supervise(crew: Crew, handover: HandOver, found: "queue.SimpleQueue[Found]", signals: list[int]) -> None:
+    """Passes on what workers and the watch say, until a signal comes."""
+    while not signals:
+        for worker, message in crew.listen():
+            handover.heard(worker, message)
+        while not found.empty():
+            news = found.get()
+            handover.refuse(news) if isinstance(news, Refusal) else handover.offer(news)
+
+
+@contextlib.contextmanager
+def _watching(bell: Bell, watched: bool) -> "Iterator[queue.SimpleQueue[Found]]":
+    """What a thread finds that looks at the registry for the length of the block."""
+    found: queue.SimpleQueue[Found] = queue.SimpleQueue()
+    stopped = threading.Event()
+
+    def tell(news: Found) -> None:
+        found.put(news)
+        bell.ring()
+
+    def look() -> None:
+        from training.registry import models
+
+        watch(models.champion_version, fetch, tell, stopped)
+
+    if watched:
+        threading.Thread(target=look, daemon=True).start()
+    yield found
+    stopped.set()
 
 
 def _bring_up_to_date(database: str | None) -> None:

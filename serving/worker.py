@@ -8,9 +8,11 @@ import threading
 from multiprocessing.connection import Connection
 
 import uvicorn
+from fastapi import FastAPI
 
 from data.errors import DataError, TherapistFitError
 from serving.app import create_app
+from serving.handover import Follower
 from serving.logs import configure, place_of
 from serving.service import Sources
 from serving.settings import Settings
@@ -47,7 +49,7 @@ def work(settings: Settings, sources: Sources, bound: socket.socket, parent: Con
         app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=SECONDS_TO_FINISH
     )
     server = _Server(config, parent, sources.version)
-    threading.Thread(target=_follow, args=(parent, server), daemon=True).start()
+    threading.Thread(target=_follow, args=(parent, server, app), daemon=True).start()
     with contextlib.suppress(SystemExit):
         server.run(sockets=[bound])
     if not server.started:
@@ -70,9 +72,12 @@ def reason_of(error: Exception | None, sources: Sources) -> str:
     return f"the server could not start: {type(error).__name__} at {place_of(error)} -> tell whoever looks after it"
 
 
-def _follow(parent: Connection, server: uvicorn.Server) -> None:
-    """Listens to the parent; a worker whose parent is gone has nobody to stop it, so it stops itself."""
+def _follow(parent: Connection, server: uvicorn.Server, app: FastAPI) -> None:
+    """Does what the parent says; a worker whose parent is gone has nobody to stop it, so it stops itself."""
     with contextlib.suppress(EOFError, OSError):
+        message = parent.recv()  # the first comes after `Started`, so the service is there
+        follower = Follower(app.state.service.loaded, parent)
         while True:
-            parent.recv()
+            follower.hear(message)
+            message = parent.recv()
     server.should_exit = True

@@ -83,3 +83,25 @@ def promote(
     typer.echo(f"version {done.version} (bundle {done.bundle_id}) is the champion, approved by {who}")
     for line in waived:
         typer.echo(f"demonstration only, not met: {line}")
+
+
+@app.command()
+def rollback(
+    who: Annotated[str, typer.Option(help="The person who decides.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    to: Annotated[
+        str | None, typer.Option(help="Version or bundle id of an earlier champion; the last one if not given.")
+    ] = None,
+    as_json: _JSON = False,
+) -> None:
+    """Serve an earlier champion again; the decision is put on record, and running services follow within seconds.
+
+    Example: therapist-fit models rollback --who "A. Lead" --reason "more clients leave early since Monday"
+    """
+    from training.registry import models
+
+    done = models.rollback(who, reason, to)
+    if as_json:
+        typer.echo(json.dumps({**asdict(done), "waived": []}))
+        return
+    typer.echo(f"version {done.version} (bundle {done.bundle_id}) is the champion again, decided by {who}")

@@ -1,8 +1,9 @@
 """Whether the process lives, and whether it can answer. No key is needed, and nothing of any tenant is told."""
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
+from pydantic import BaseModel
 
 from serving import problems
 from serving.auth import TheService
@@ -14,6 +15,22 @@ _NOT_READY: dict[int | str, dict[str, Any]] = {
 }
 
 
+class Refused(BaseModel):
+    """A bundle that was promoted but is not served."""
+
+    version: str
+    reason: str
+
+
+class Readiness(BaseModel):
+    """What answers now."""
+
+    status: Literal["ready"] = "ready"
+    bundle_id: str
+    version: str
+    refused: Refused | None
+
+
 @router.get("/healthz", summary="The process is alive")
 def alive() -> dict[str, str]:
     """The process answers; says nothing about whether it is ready."""
@@ -21,7 +38,12 @@ def alive() -> dict[str, str]:
 
 
 @router.get("/readyz", summary="Answers can be given and kept", responses=_NOT_READY)
-def ready(service: TheService) -> dict[str, str]:
-    """A bundle is loaded, and the database is there with this program's schema."""
+def ready(service: TheService) -> Readiness:
+    """A bundle is loaded, and the database is there with this program's schema.
+
+    `refused` names a bundle that was promoted but is not served, and why; the one before serves on.
+    """
     service.check()
-    return {"status": "ready", "bundle_id": service.model.bundle.manifest.bundle_id, "version": service.model.version}
+    model, refusal = service.model, service.loaded.refusal
+    refused = None if refusal is None else Refused(version=refusal.version, reason=refusal.reason)
+    return Readiness(bundle_id=model.bundle.manifest.bundle_id, version=model.version, refused=refused)

@@ -248,7 +248,7 @@ def process(folder: Path, database: str, *arguments: str, **environment: str) ->
         engine.dispose()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def serve_process() -> Callable[..., AbstractContextManager[Process]]:
     """Starts `therapist-fit serve` for the length of a block: folder, database URL, options; a key by `as_`."""
     return process

@@ -10,13 +10,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from data.database import open_database
-from data.decisions import Decision, append_decision
+from data.decisions import Action, Decision, append_decision, history
 from data.errors import GateError, NotFoundError, Problem
 from features.policy import Policy
 from training.bundle import Bundle
 from training.config import TrainConfig
 from training.gate import unmet
-from training.registry.store import MODEL, connect
+from training.registry.store import MODEL, address, connect
 from training.storage import beside, load, writable
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -104,14 +104,7 @@ def promote(name: str, who: str, reason: str, database: str | None = None) -> Pr
     `who` is a named person. The name `demo` is for test runs on synthetic data: it may pass the gate unmet, and the
     record says so.
     """
-    blank = [
-        Problem(f"--{what}", repr(said), "is empty", "name the person and the reason: they go on record")
-        for what, said in (("who", who), ("reason", reason))
-        if not said.strip()
-    ]
-    if blank:
-        raise GateError(blank)
-    client = connect()
+    _named(who, reason)
     one = find(name)
     bundle = load(_local(one))
     served = next((v.bundle_id for v in versions() if CHAMPION in v.aliases), None)
@@ -122,11 +115,61 @@ def promote(name: str, who: str, reason: str, database: str | None = None) -> Pr
         rule = "the name demo is for synthetic data"
         raise GateError([Problem("--who", who, rule, "a named person must answer for a model of real people")])
     said = f"{reason} [gate waived: {len(problems)} conditions]" if problems else reason
-    evidence = hashlib.sha256(bundle.manifest.model_dump_json().encode()).hexdigest()[:16]
-    decision = Decision("promote", bundle.manifest.bundle_id, who, said, bundle.manifest.policy_hash, evidence)
+    return Promotion(
+        one.version, bundle.manifest.bundle_id, _make_champion(one, "promote", who, said, database), problems
+    )
+
+
+def rollback(who: str, reason: str, name: str | None = None, database: str | None = None) -> Promotion:
+    """Makes an earlier champion the champion again: the one before the present one, or the version that is named.
+
+    Raises GateError for one that never was the champion: it has not been through the gate.
+    """
+    _named(who, reason)
+    made = [one.bundle_id for one in history(open_database(database)) if one.action in ("promote", "rollback")]
+    present = find(CHAMPION).bundle_id
+    earlier = [bundle_id for bundle_id in made if bundle_id != present]
+    if not earlier and name is None:
+        rule = "no other bundle was ever the champion"
+        raise GateError([Problem("champion", present, rule, "promote one: therapist-fit models promote")])
+    one = find(name or earlier[-1])
+    if one.bundle_id not in made:
+        rule = "was never the champion, so it has not been through the gate"
+        raise GateError([Problem("model", one.version, rule, f"therapist-fit models promote {one.version}")])
+    return Promotion(one.version, one.bundle_id, _make_champion(one, "rollback", who, reason, database), [])
+
+
+def _named(who: str, reason: str) -> None:
+    blank = [
+        Problem(f"--{what}", repr(said), "is empty", "name the person and the reason: they go on record")
+        for what, said in (("who", who), ("reason", reason))
+        if not said.strip()
+    ]
+    if blank:
+        raise GateError(blank)
+
+
+def _make_champion(one: Version, action: Action, who: str, reason: str, database: str | None) -> str:
+    """Puts the decision on record, then moves the alias. Returns the decision's id."""
+    manifest = load(_local(one)).manifest
+    evidence = hashlib.sha256(manifest.model_dump_json().encode()).hexdigest()[:16]
+    decision = Decision(action, manifest.bundle_id, who, reason, manifest.policy_hash, evidence)
     decision_id = append_decision(open_database(database), decision)
-    client.set_registered_model_alias(MODEL, CHAMPION, one.version)
-    return Promotion(one.version, bundle.manifest.bundle_id, decision_id, problems)
+    connect().set_registered_model_alias(MODEL, CHAMPION, one.version)
+    return decision_id
+
+
+def champion_version() -> str | None:
+    """Number of the champion, None where there is none. One question to the store, so it may be asked every second.
+
+    Raises MlflowException if the store does not answer.
+    """
+    try:
+        return str(MlflowClient(address(), address()).get_model_version_by_alias(MODEL, CHAMPION).version)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
 
 
 def champion() -> tuple[str, TrainConfig] | None:

@@ -89,7 +89,7 @@ def next_free(
 
 def _late(service: Service, caller: Caller, body: dict[str, Any], error: ValidationError) -> list[FieldProblem]:
     """What the rest of the request would have been refused for, so that everything is told at once."""
-    errors = [dict(one) for one in error.errors(include_url=False, include_input=False)]
+    errors: list[dict[str, Any]] = [dict(one) for one in error.errors(include_url=False, include_input=False)]
     rest, positions = problems.without(body, errors)
     try:
         request = RecommendationRequest.model_validate({"client": {}, **rest})

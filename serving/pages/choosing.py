@@ -36,12 +36,12 @@ class Pressed:
     @classmethod
     def of(cls, typed: Typed) -> "Pressed":
         """From the button's value and, where one is asked for, the reason picked beside it."""
-        parts = [*typed.one("choice").split("|"), "", "", ""][:4]
-        if parts[1] == "declined":
-            return cls(parts[0], "declined", reason=typed.one("declined.reason"))
-        if parts[1] == "overridden" and not parts[2]:
-            return cls(parts[0], "overridden", typed.one("overridden.therapist_id"), "", typed.one("overridden.reason"))
-        return cls(*parts, SOONER if parts[1] == "overridden" else "")
+        below, kind, therapist_id, starts_at = [*typed.one("choice").split("|"), "", "", ""][:4]
+        if kind == "declined":
+            return cls(below, kind, reason=typed.one("declined.reason"))
+        if kind == "overridden" and not therapist_id:
+            return cls(below, kind, typed.one("overridden.therapist_id"), reason=typed.one("overridden.reason"))
+        return cls(below, kind, therapist_id, starts_at, SOONER if kind == "overridden" else "")
 
     def request(self) -> ChoiceRequest:
         """As the API would be sent it. Raises RequestError where it cannot be read."""

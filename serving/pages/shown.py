@@ -109,9 +109,8 @@ class Shown:
         """The list in its order, cut where therapists can be told apart."""
         people = [self._person(one) for one in self.answer.recommendations]
         cut = [list(same) for _, same in itertools.groupby(people, key=lambda one: one.given.tie_group)]
-        return [
-            _group(same, number, len(cut), bool(self.answer.meaningful_difference)) for number, same in enumerate(cut)
-        ]
+        more, certain = self.answer.counts.eligible > len(people), bool(self.answer.meaningful_difference)
+        return [_group(same, at, more and at == len(cut) - 1, certain) for at, same in enumerate(cut)]
 
     @property
     def soonest(self) -> Time | None:
@@ -193,21 +192,25 @@ def _signed(value: float) -> str:
     return f"{value + 0.0:+.2f}".replace("-", "−").replace("−0.00", "+0.00")
 
 
-def _group(people: Sequence[Person], number: int, groups: int, meaningful: bool) -> Group:
-    one = len(people) == 1
-    tie = "" if one else f"These {len(people)} cannot be told apart; choose by time"
-    if not meaningful and groups == 1:
-        words = "No difference is sure enough to matter here, so whoever is free soonest comes first."
-        return Group(tie or "The one therapist who can see this client", "" if one else words, list(people))
+def _group(people: Sequence[Person], number: int, cut_off: bool, certain: bool) -> Group:
+    """`cut_off`: the list may end before the group does; `certain`: the first group is worth preferring."""
     place = "First" if number == 0 else "Next"
-    heading = (
-        f"{place}: {tie[0].lower()}{tie[1:]}"
-        if tie
-        else f"{place}: one therapist stands {'out' if number == 0 else 'here'}"
-    )
-    words = (
-        "Expected to help this client somewhat more than the average of those who can see them."
-        if number == 0
-        else "Expected to help a little less than the group above; a sooner time may well be worth it."
-    )
+    if len(people) > 1:
+        tie = f"hese {len(people)} cannot be told apart; choose by time"
+        heading = f"T{tie}" if number == 0 and not certain else f"{place}: t{tie}"
+    else:
+        heading = f"{place} in the list" if cut_off else f"{place}: one therapist"
+    if number > 0:
+        words = "Expected to help a little less than those above; a sooner time may well be worth it."
+    elif certain:
+        words = "Expected to help this client somewhat more than the average of those who can see them."
+    else:
+        words = "No difference is sure enough to matter here"
+        words += ", so whoever is free soonest comes first." if _by_time(people) else "."
     return Group(heading, words, list(people))
+
+
+def _by_time(people: Sequence[Person]) -> bool:
+    """Whether nobody stands before somebody who is free sooner."""
+    waits = [float("inf") if one.given.wait_days is None else one.given.wait_days for one in people]
+    return waits == sorted(waits)

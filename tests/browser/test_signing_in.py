@@ -76,3 +76,10 @@ def test_the_documentation_is_whole_without_a_network(visit: Visit) -> None:
 def test_our_static_files_name_no_other_place(clinic_service: Live, path: str) -> None:
     text = clinic_service.client().get(f"/static/{path}").raise_for_status().text
     assert "://" not in text.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_what_was_typed_comes_back_as_text_and_never_as_markup(clinic_service: Live) -> None:
+    answer = clinic_service.as_("platform").post("/match", data={"client.client_id": '"><script>1</script>'})
+    assert answer.status_code == 422
+    assert "&lt;script&gt;1" in answer.text
+    assert "<script>1" not in answer.text

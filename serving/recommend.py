@@ -21,6 +21,7 @@ from serving.schemas import (
     Counts,
     Interval,
     ModelInfo,
+    Prediction,
     Recommendation,
     RecommendationAnswer,
     Relaxation,
@@ -31,6 +32,7 @@ from serving.schemas import (
 from training.bundle import Manifest
 from training.first import First, Told, first, soonest_first, told
 from training.parts import Fits
+from training.predicted import Spans, predicted
 from training.ranking import Gain, difference
 
 _RELAX_WORDS: Mapping[str, str] = {
@@ -82,7 +84,7 @@ def answer(
         as_of=asked.day,
         counts=Counts(considered=matcher.directory.size, eligible=len(rows)),
         meaningful_difference=ranked.first.meaningful_difference if ranked else None,
-        recommendations=ranked.recommendations() if ranked else [],
+        recommendations=ranked.recommendations(audience) if ranked else [],
         versus_soonest=ranked.versus_soonest() if ranked else None,
         excluded=judgement.counts(),
         rules_not_checked=list(judgement.not_checked),
@@ -145,7 +147,7 @@ class Ranking:
         explored = explore(found.order, near(found, whole), lot) if lot else unexplored(found.order)
         return cls(matcher, asked, judgement, rows, fits, found, explored, wait, whole)
 
-    def recommendations(self) -> list[Recommendation]:
+    def recommendations(self, audience: Audience) -> list[Recommendation]:
         order, matcher, asked = self.explored.order, self.matcher, self.asked
         rows, ids = self.rows[order], matcher.directory.ids
         own = [self._own_slots(row) for row in rows.tolist()]
@@ -153,6 +155,7 @@ class Ranking:
         gains, utilities = self._gains(known), _intervals(known.utility, 1.0)
         groups, waits = self.first.tie_group.tolist(), self.wait_days[order].tolist()
         reasons, notes = self._reasons(order, rows), cautions(matcher, asked, rows, own)
+        expected = self._predicted(rows) if audience == "clinical" else None
         return [
             Recommendation(
                 therapist_id=ids[row],
@@ -165,9 +168,16 @@ class Ranking:
                 reasons=reasons[i],
                 cautions=notes[i],
                 data_age_days=matcher.directory.age_days(row, asked.ask.day),
+                predicted=expected and expected[i],
             )
             for i, row in enumerate(rows.tolist())
         ]
+
+    def _predicted(self, rows: Ints) -> list[dict[str, Prediction]]:
+        """For clinicians: what to expect with each of these, by head; empty for a bundle that cannot say."""
+        bundle, prepared = self.matcher.bundle, self.fits.met.prepared
+        found = predicted(bundle, bundle.spans, self.asked.client, prepared, rows)
+        return [{name: _prediction(spans, i) for name, spans in found.items()} for i in range(len(rows))]
 
     def propensities(self) -> dict[str, float]:
         """By therapist, the chance of standing first."""
@@ -252,6 +262,13 @@ def _waiting(gain: float, low: float, high: float, extra: int) -> str:
 def _intervals(gain: Gain, unit: float) -> list[Interval]:
     ends = zip(*((values / unit).tolist() for values in (gain.mean, gain.low, gain.high)), strict=True)
     return [Interval(mean=mean, low=low, high=high) for mean, low, high in ends]
+
+
+def _prediction(spans: Spans, i: int) -> Prediction:
+    mean, low, high = (float(values[i]) for values in (spans.mean, spans.low, spans.high))
+    points = dict(spans.points) or None
+    told = {"unit": spans.unit, "better": spans.better, "kind": spans.kind, "words": spans.words, "points": points}
+    return Prediction(mean=mean, low=low, high=high, **told)
 
 
 def _days(spans: np.ndarray) -> Floats:

@@ -2,9 +2,9 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from training.fits import Met, Prepared, Stack, Together, chance_a_unit
 from training.head import Head, PairPosterior, used_effects
 from training.parts import Fits
 from training.ranking import Weighing
+
+if TYPE_CHECKING:
+    from training.predicted import Span
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -91,6 +94,8 @@ class Bundle:
     design: Design
     heads: Mapping[str, Head]
     records: Records
+    spans: Mapping[str, "Span"] = field(default_factory=dict)
+    """By head how sure an absolute prediction is (`training.predicted`); empty for a bundle that has none."""
 
     @cached_property
     def _place(self) -> dict[str, int]:

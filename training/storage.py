@@ -202,6 +202,7 @@ def _read(folder: Path) -> Bundle:
         Design.from_json(json.loads((folder / "design.json").read_text())),
         {name: _read_head(folder / "heads", name) for name in learned},
         _records(pq.read_table(folder / "therapists.parquet")),
+        read_spans(folder),
     )
 
 

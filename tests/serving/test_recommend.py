@@ -15,6 +15,8 @@ from features.catalog import CATALOG
 from features.eligibility import judge
 from serving import reasons
 from serving.matcher import Matcher, question
+from serving.recommend import Ids, answer
+from serving.safety import Assessment
 from serving.schemas import RecommendationAnswer, RecommendationRequest
 from training.ranking import utility
 
@@ -251,6 +253,25 @@ def test_someone_close_to_the_average_is_said_to_be_so() -> None:
     assert reasons.in_words([], 0.0, nothing, MEANINGS, few_cases=False) == [
         "Close to the average of the therapists who can see this client (+0.00)"
     ]
+
+
+# -- for clinicians --------------------------------------------------------------------------------------------------
+
+
+def test_only_clinicians_are_told_what_to_expect(matcher: Matcher, body: dict[str, Any]) -> None:
+    asked = question(matcher, RecommendationRequest.model_validate(body), NOW)
+    clinical = answer(matcher, asked, Assessment("not_asked"), Ids("r-1"), "clinical", None).answer
+    platform = answer(matcher, asked, Assessment("not_asked"), Ids("r-1"), "platform", None).answer
+    assert clinical.recommendations
+    for one in clinical.recommendations:
+        assert one.predicted is not None
+        assert set(one.predicted) == set(matcher.bundle.heads)
+        assert all(told.low <= told.mean <= told.high for told in one.predicted.values())
+        assert one.predicted["retention"].low >= 0
+        assert one.predicted["retention"].high <= 1
+    hidden = [one.model_copy(update={"predicted": None}) for one in clinical.recommendations]
+    assert platform.recommendations == hidden
+    assert "predicted" not in platform.model_dump_json()
 
 
 # -- cautions --------------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def judge(practice: Practice, ask: Ask) -> Judgement:
 def unanswered(practice: Practice, client: Columns) -> list[Problem]:
     """The client fields that a rule of this directory needs and the request leaves unknown."""
     problems = []
-    for rule, name in _ASKED_OF_CLIENT.items():
+    for rule, name in _FIELD_OF.items():
         if rule in practice.rules and not known(client, name) and not _excused(rule, practice, client):
             rule_words = f"the directory checks {rule}, which cannot be judged without it"
             problems.append(Problem(f"client.{name}", "unknown", rule_words, f"give client.{name}"))
@@ -119,7 +119,7 @@ def _applies(rule: Rule, practice: Practice, ask: Ask) -> bool:
     return rule in practice.rules and not (rule == "training" and not practice.required_training)
 
 
-_ASKED_OF_CLIENT: Mapping[Rule, str] = {
+_FIELD_OF: Mapping[Rule, str] = {
     "licence": "jurisdiction",
     "age_group": "birth_year",
     "care_level": "care_level",
@@ -128,6 +128,10 @@ _ASKED_OF_CLIENT: Mapping[Rule, str] = {
     "language": "languages",
     "modality": "modalities",
 }
+
+
+ASKED_OF_CLIENT = frozenset({*_FIELD_OF.values(), "interpreter"})
+"""Fields of the client without which a rule may not be judged, and the one that excuses another."""
 
 
 def _excused(rule: Rule, practice: Practice, client: Columns) -> bool:

@@ -42,7 +42,10 @@ def scores(measures: Sequence[Measure]) -> dict[str, float]:
     """The latest value of each instrument and item, with totals where all items are there and the total is not."""
     dated = sorted(enumerate(measures), key=lambda one: (one[1].taken_on or dt.date.min, one[0]))
     found = {f"{measure.instrument}.{measure.item}": measure.value for _, measure in dated}
+    given = {measure.instrument for measure in measures}
     for name, instrument in INSTRUMENTS.items():
+        if name not in given:
+            continue
         items = [f"{name}.{i + 1}" for i in range(instrument.items)]
         may_score = instrument.scored and not instrument.totals_only and f"{name}.{TOTAL}" not in found
         if may_score and items and all(item in found for item in items):

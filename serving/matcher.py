@@ -8,7 +8,7 @@ import numpy as np
 
 from data.errors import Problem
 from features.columns import Columns, Floats
-from features.eligibility import unanswered
+from features.eligibility import ASKED_OF_CLIENT, unanswered
 from features.practice import Ask, Practice
 from features.rows import CLIENT_KINDS
 from serving import intake
@@ -105,7 +105,7 @@ def problems_of(
     day = request.as_of or matcher.today(now)
     ranges = dict(matcher.bundle.manifest.severity_of)
     found = intake.unreadable(request, matcher.client_kinds(), ranges, day, positions)
-    contract = {name: values for name, values in intake.client_table(request).items() if name in CLIENT_KINDS}
+    contract = {name: values for name, values in intake.client_table(request).items() if name in ASKED_OF_CLIENT}
     return found + unanswered(matcher.directory.practice, Columns.of(contract, CLIENT_KINDS, 1))
 
 

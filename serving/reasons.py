@@ -74,16 +74,22 @@ class Part(NamedTuple):
     share: float
 
 
-def parts_of(parts: Parts, features: FeatureSet) -> list[list[Part]]:
-    """For each therapist the shares of the utility by feature, largest first; columns of one feature are one part."""
+def parts_of(parts: Parts, features: FeatureSet, least: float = 0.0) -> list[list[Part]]:
+    """For each therapist the shares of the utility by feature, largest first; columns of one feature are one part.
+
+    Features whose share is below `least` are left out; effects of the therapist stay.
+    """
     names = [_part_of(column, features) for column in parts.names]
     distinct = sorted(set(names))
     place = {name: i for i, name in enumerate(distinct)}
     total = np.zeros((len(distinct), len(parts.values)))
-    np.add.at(total, [place[name] for name in names], parts.values.T)
+    for name, values in zip(names, parts.values.T, strict=True):
+        total[place[name]] += values
+    kept = (np.abs(total) >= least) | np.array([[name.startswith(EFFECT)] for name in distinct])
+    largest_first = np.argsort(-np.abs(total), axis=0, kind="stable")  # equal ones by name
     return [
-        sorted(map(Part, distinct, shares), key=lambda part: (-abs(part.share), part.name))
-        for shares in total.T.tolist()
+        [Part(distinct[i], shares[i]) for i in order if keep[i]]
+        for order, shares, keep in zip(largest_first.T.tolist(), total.T.tolist(), kept.T.tolist(), strict=True)
     ]
 
 

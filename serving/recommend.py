@@ -213,7 +213,7 @@ class Ranking:
         pairs = dict(zip(bundle.features.columns_of("pair"), self.fits.met.built[:, order], strict=True))
         facts = reasons.Facts(bundle.features, prepared.columns.take(rows), pairs)
         meanings, few = reasons.meanings_of(bundle.features), few_cases(self.matcher, self.asked, rows)
-        parts = reasons.parts_of(self.fits.parts(bundle.counting, order), bundle.features)
+        parts = reasons.parts_of(self.fits.parts(bundle.counting, order), bundle.features, reasons.WORTH_SAYING)
         worth = self.first.utility[order].tolist()
         return [
             reasons.in_words(parts[i], worth[i], partial(facts.value, one=i), meanings, bool(few[i]))

@@ -13,7 +13,7 @@ from data.manifest import ANSWERED_BY
 from data.tables import Kind
 from data.versions import Version, change, stream, take_turn, version_at
 from serving.bulk_body import Head, Row, Sent, kinds, refuse
-from serving.profiles import over_held, slot_payload
+from serving.profiles import over_held
 from serving.therapists import At, entries_of, gone, held_slots, slots_of, with_kinds
 
 Mode = Literal["merge", "replace"]
@@ -129,7 +129,7 @@ def _fill(work: _Work, sent: Sent, removed: set[str], at: At) -> int:
                 work.entries[kind][therapist] = payload
         if row.slots is not None:
             found += over_held(row.slots, slot_rows(before.get("slots", [])), f"{row.place}.")
-            work.entries["slots"][therapist] = slots_of(slot_payload(row.slots), before, at.now)
+            work.entries["slots"][therapist] = slots_of(row.slots, before, at.now)
     refuse(found)
     for therapist in removed:
         for kind, payload in gone(work.before[therapist], at.now).items():

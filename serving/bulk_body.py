@@ -13,7 +13,14 @@ from data.manifest import Rule
 from data.tables import Kind
 from data.versions import version_at
 from serving import problems
-from serving.profiles import Slot, TherapistRow, licence_payload, problems_of, profile_payload, slot_problems
+from serving.profiles import (
+    TherapistRow,
+    licence_payload,
+    problems_of,
+    profile_payload,
+    slot_payload,
+    slot_problems,
+)
 from serving.therapists import At
 from serving.values import Tag
 
@@ -63,13 +70,14 @@ class Row:
 
     profile: dict[str, Any]
     licences: list[dict[str, Any]]
-    slots: list[Slot] | None
+    slots: list[dict[str, Any]] | None
     place: str
 
     @classmethod
     def of(cls, sent: TherapistRow, place: str, at: At) -> Self:
         """From what was sent at a place of the body."""
-        return cls(profile_payload(sent, at.today), licence_payload(sent), sent.slots, place)
+        slots = None if sent.slots is None else slot_payload(sent.slots)
+        return cls(profile_payload(sent, at.today), licence_payload(sent), slots, place)
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,7 @@ def _problems(
     row: TherapistRow, rows: Mapping[str, Row], declared: Mapping[str, Kind], place: str, at: At
 ) -> list[Problem]:
     found = problems_of(row, declared, at.today, f"{place}.")
-    found += slot_problems(row.slots or [], (), at.now, f"{place}.")
+    found += slot_problems(row.slots or [], at.now, f"{place}.")
     if row.therapist_id in rows:
         rule = f"is also at {rows[row.therapist_id].place}"
         found.append(Problem(f"{place}.therapist_id", "repeated", rule, "send each therapist once"))

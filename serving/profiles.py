@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, TypeAdapter
@@ -127,6 +127,7 @@ class Slots(BaseModel):
     slots: list[Slot] = Field(max_length=5000)
 
 
+Row = Mapping[str, Any]
 _OWN = frozenset({"therapist_id", "licences", "slots"})
 DECLARABLE: Mapping[Kind, TypeAdapter[Any]] = {
     "number": TypeAdapter(Annotated[float, Field(gt=-1e12, lt=1e12), Number]),
@@ -154,12 +155,9 @@ def licence_payload(sent: TherapistProfile) -> list[dict[str, Any]]:
 
 
 def slot_payload(sent: Sequence[Slot]) -> list[dict[str, Any]]:
-    """The slots as the directory keeps them: in order of time, in UTC, whole seconds."""
+    """The slots as the directory keeps them: in UTC, in whole seconds."""
     rows = [{"status": "free"} | row.model_dump(exclude_none=True) for row in sent]
-    plain = [
-        {name: _utc(value) if isinstance(value, dt.datetime) else value for name, value in r.items()} for r in rows
-    ]
-    return sorted(plain, key=lambda row: str(row["starts_at"]))
+    return [{n: _utc(v) if isinstance(v, dt.datetime) else v for n, v in row.items()} for row in rows]
 
 
 def problems_of(sent: TherapistProfile, declared: Mapping[str, Kind], today: dt.date, place: str = "") -> list[Problem]:
@@ -168,10 +166,8 @@ def problems_of(sent: TherapistProfile, declared: Mapping[str, Kind], today: dt.
     return [Problem(f"{place}{one.where}", one.value, one.rule, one.next_step) for one in found]
 
 
-def slot_problems(
-    sent: Sequence[Slot], held: Iterable[Mapping[str, Any]], now: dt.datetime, place: str
-) -> list[Problem]:
-    """Slots that are past, end before they begin, or overlap; `held` are those that open choices hold already."""
+def slot_problems(sent: Sequence[Slot], now: dt.datetime, place: str = "") -> list[Problem]:
+    """Slots that are past, end before they begin, or overlap."""
     found = []
     for i, one in enumerate(sent):
         if one.starts_at < now - dt.timedelta(hours=PAST_HOURS):
@@ -181,22 +177,25 @@ def slot_problems(
             found.append(
                 Problem(f"{place}slots[{i}].ends_at", "early", "must come after starts_at", "mend one of them")
             )
-    return found + _overlaps(sent, place) + over_held(sent, held, place)
+    return found + _overlaps(sent, place)
 
 
-def over_held(sent: Sequence[Slot], held: Iterable[Mapping[str, Any]], place: str) -> list[Problem]:
-    """A slot that a choice holds stays; sent again at its own time it changes nothing, but none may lie across it."""
-    taken = [Slot.model_validate({n: row[n] for n in ("starts_at", "ends_at") if n in row}) for row in held]
+def over_held(rows: Sequence[Row], held: Sequence[Row], place: str = "") -> list[Problem]:
+    """Slots that lie across one that an open choice holds; sent again at its own time it just stays as it is."""
     return [
         Problem(
             f"{place}slots[{i}]", "overlapping", "overlaps a slot that is booked through the service", "take it out"
         )
-        for i, one in enumerate(sent)
-        if any(
-            one.starts_at != other.starts_at and one.starts_at < _end(other) and other.starts_at < _end(one)
-            for other in taken
-        )
+        for i, one in enumerate(rows)
+        if any(one["starts_at"] != other["starts_at"] and _begins(one, other) and _begins(other, one) for other in held)
     ]
+
+
+def _begins(one: Row, other: Row) -> bool:
+    """Whether a slot begins before another ends; both are kept in UTC, so that text is in order of time."""
+    ends: str = other.get("ends_at") or other["starts_at"]
+    starts: str = one["starts_at"]
+    return starts < ends
 
 
 def _strange(sent: TherapistProfile, declared: Mapping[str, Kind]) -> Iterator[Problem]:

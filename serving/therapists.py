@@ -17,6 +17,7 @@ from serving.profiles import (
     Slots,
     TherapistProfile,
     licence_payload,
+    over_held,
     problems_of,
     profile_payload,
     slot_payload,
@@ -136,10 +137,11 @@ def put_slots(
     if "profile" not in before:
         raise not_listed()
     check_match(if_match, _shown_slots(therapist_id, before.get("slots"), 0).etag)
-    problems = slot_problems(sent.slots, held_slots(before, at.now), at.now, "")
+    rows = slot_payload(sent.slots)
+    problems = slot_problems(sent.slots, at.now) + over_held(rows, held_slots(before, at.now))
     if problems:
         raise RequestError(problems)
-    slots = slots_of(slot_payload(sent.slots), before, at.now)
+    slots = slots_of(rows, before, at.now)
     version = change(connection, tenant, "slots put", {"slots": {therapist_id: slots}}, at.now)
     return _shown_slots(therapist_id, slots, version)
 

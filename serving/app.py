@@ -25,6 +25,7 @@ from data.errors import (
     TooManyError,
 )
 from serving import problems
+from serving.limits import Cap, allow_threads
 from serving.matcher import problems_of
 from serving.middleware import BodyLimit, RequestIds, request_id
 from serving.routes import (
@@ -66,16 +67,17 @@ STATUS: Mapping[type[TherapistFitError], tuple[int, dict[str, str]]] = {
 """What an error of a room is to HTTP, and the headers that help."""
 
 
-def create_app(settings: Settings, sources: Sources, now: Clock = utc_now) -> FastAPI:
-    """The application of one service; bundle and database are opened when the server starts."""
+def create_app(settings: Settings, sources: Sources, now: Clock = utc_now, workers: int = 1) -> FastAPI:
+    """The application of one of so many workers; bundle and database are opened when the server starts."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
-            app.state.service = Service.open(settings, sources, now)
+            app.state.service = Service.open(settings, sources, now, workers)
         except Exception as error:
             app.state.refused = error
             raise
+        allow_threads(settings.limits)
         yield
         app.state.service.close()
 
@@ -83,6 +85,7 @@ def create_app(settings: Settings, sources: Sources, now: Clock = utc_now) -> Fa
         title="Therapist fit", version="1", description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.add_middleware(BodyLimit)
+    app.add_middleware(Cap, limits=settings.limits)
     app.add_middleware(RequestIds)
     for subject in (
         recommendations,
@@ -109,7 +112,7 @@ def _add_problems(app: FastAPI) -> None:
 
     def document(request: Request, status: int, detail: str, found: list[FieldProblem], **headers: str) -> JSONResponse:
         structlog.get_logger("serving").info("refused", status=status, problems=len(found))
-        return problems.respond(status, detail, request.url.path, request_id(request), found, headers)
+        return problems.respond(status, detail, request_id(request), found, headers)
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -138,7 +141,7 @@ def _add_problems(app: FastAPI) -> None:
     def other(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == 400:  # of all that is read, only a body can be unreadable
             return document(request, 422, _counted([problems.NO_JSON]), [problems.NO_JSON])
-        if error.status_code == 413:
+        if error.status_code in (408, 413):
             return document(request, 413, error.detail, [])
         return document(request, error.status_code, f"{error.detail} -> the routes are at /docs", [])
 

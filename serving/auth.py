@@ -1,6 +1,8 @@
 """Who may use a route: a key in the `Authorization` header, or in the cookie that `/login` sets."""
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
@@ -44,8 +46,9 @@ def _admit(scopes: tuple[Scope, ...]) -> Callable[..., Caller]:
         token = bearer.credentials if bearer else cookie
         if not token:
             raise NoKeyError("no key was sent -> send `Authorization: Bearer KEY`; whoever runs the service makes keys")
-        caller = service.admit(token)
+        caller = replace(service.admit(token), until=getattr(request.state, "until", math.inf))
         request.state.caller = caller
+        service.rates.count(caller.key_id)
         if scopes and not caller.may(*scopes):
             raise NotAllowedError(
                 f"this key is not for this: it takes the scope {' or '.join(scopes)} -> use such a key"

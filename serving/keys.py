@@ -3,7 +3,9 @@
 import datetime as dt
 import hashlib
 import hmac
+import math
 import secrets
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -11,7 +13,7 @@ from typing import Literal, get_args
 import sqlalchemy as sa
 
 from data.database import writing
-from data.errors import ConfigError, NoKeyError, NotFoundError, Problem
+from data.errors import BusyError, ConfigError, NoKeyError, NotFoundError, Problem
 from data.sql import DIRECTORY_VERSIONS, KEYS
 
 Scope = Literal["platform", "clinician", "auditor", "admin"]
@@ -31,6 +33,13 @@ class Caller:
     scopes: frozenset[str]
     directory_version: int | None = None
     """The newest version of the tenant's directory when the request came; None before the first."""
+    until: float = math.inf
+    """When the request has taken too long, by `time.monotonic`."""
+
+    def in_time(self) -> None:
+        """Raises BusyError for a request that has taken too long: nothing of it is kept."""
+        if time.monotonic() > self.until:
+            raise BusyError("it took too long, so nothing was done -> send it again in a moment")
 
     def may(self, *scopes: Scope) -> bool:
         """Whether any of the scopes is theirs."""

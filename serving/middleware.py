@@ -16,11 +16,12 @@ LARGEST_BODY = 1_000_000
 """Bytes. The longest lists that the form allows fit into a quarter of it."""
 _TOO_LARGE = f"the body is longer than {LARGEST_BODY} bytes -> send one client's request, with fewer entries"
 _FAILED = "the service failed; its log has the request id -> try again, or tell whoever runs it"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestIds:
-    """Binds the id to the log, answers with it, and logs method, route, status and time; never query or body.
+    """Binds the id to the log, answers with it; logs and counts method, route, status and time; never query or body.
 
     A request that fails where nobody expected it gets a problem document like any other.
     """
@@ -48,10 +49,12 @@ class RequestIds:
                 await self.app(scope, receive, answer)
             except Exception as error:
                 log.error("failed", error=type(error).__name__, at=place_of(error))
-                await problems.respond(500, _FAILED, scope["path"], chosen)(scope, receive, answer)
-            took = round((time.perf_counter() - started) * 1000, 1)
-            route = getattr(scope.get("route"), "path", "unknown")
-            log.info("request", method=scope["method"], route=route, status=status, milliseconds=took)
+                await problems.respond(500, _FAILED, chosen)(scope, receive, answer)
+            took, route = time.perf_counter() - started, getattr(scope.get("route"), "path", "unknown")
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            milliseconds = round(took * 1000, 1)
+            log.info("request", method=method, route=route, status=status, milliseconds=milliseconds, **_who(scope))
+            scope["app"].state.service.metrics.request(method, route, status, took)
 
 
 class BodyLimit:
@@ -80,6 +83,12 @@ def request_id(request: Request) -> str:
     """The id under which this request is logged and answered."""
     chosen: str = request.state.request_id
     return chosen
+
+
+def _who(scope: Scope) -> dict[str, str]:
+    """Whose request it was; empty without a good key."""
+    caller = scope["state"].get("caller")
+    return {} if caller is None else {"key_id": caller.key_id, "tenant": caller.tenant}
 
 
 def _announced(scope: Scope) -> int:

@@ -103,7 +103,7 @@ def serve(
         def launch(theirs: Connection) -> BaseProcess:
             now = replace(sources, bundle=handover.serving.folder, version=handover.serving.version)
             spawn = multiprocessing.get_context("spawn")
-            worker = spawn.Process(target=_work, args=(settings, now, bound, theirs), daemon=True)
+            worker = spawn.Process(target=_work, args=(settings, now, bound, theirs, place.workers), daemon=True)
             worker.start()
             return worker
 
@@ -163,10 +163,10 @@ def _bring_up_to_date(database: str | None) -> None:
         raise no_database(error) from error
 
 
-def _work(settings: Settings, sources: Sources, bound: socket.socket, parent: Connection) -> None:
+def _work(settings: Settings, sources: Sources, bound: socket.socket, parent: Connection, workers: int) -> None:
     from serving.worker import work
 
-    work(settings, sources, bound, parent)
+    work(settings, sources, bound, parent, workers)
 
 
 def _bind(host: str, port: int) -> socket.socket:

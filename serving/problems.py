@@ -15,6 +15,7 @@ _TITLES = {
     403: "Not with this key",
     404: "Not found",
     405: "Method not allowed",
+    408: "The request took too long",
     409: "It does not go with what is on record",
     410: "Erased",
     412: "Changed in between",
@@ -46,7 +47,6 @@ NOT_CALLED_JSON = FieldProblem(
 def respond(
     status: int,
     detail: str,
-    path: str,
     request_id: str,
     problems: Sequence[FieldProblem] = (),
     headers: Mapping[str, str] | None = None,
@@ -57,7 +57,7 @@ def respond(
         title=_TITLES.get(status, "The request cannot be answered"),
         status=status,
         detail=detail,
-        instance=path,
+        instance=f"urn:therapist-fit:request:{request_id}",  # its path may hold an id of a person
         request_id=request_id,
         problems=list(problems),
     )

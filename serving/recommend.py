@@ -15,6 +15,7 @@ from serving.cautions import cautions, few_cases
 from serving.exploration import WORDS as EXPLORED
 from serving.exploration import Draw, Explored, explore, near, unexplored
 from serving.matcher import Audience, Matcher, Question
+from serving.metrics import Lap, no_lap
 from serving.notes import notes
 from serving.safety import Assessment
 from serving.schemas import (
@@ -63,18 +64,26 @@ class Answered:
 
 
 def answer(
-    matcher: Matcher, asked: Question, assessment: Assessment, ids: Ids, audience: Audience, draw: Draw | None
+    matcher: Matcher,
+    asked: Question,
+    assessment: Assessment,
+    ids: Ids,
+    audience: Audience,
+    draw: Draw | None,
+    lap: Lap = no_lap,
 ) -> Answered:
     """The answer to a good request: ranked, held for a clinician, or empty with what happens next.
 
     A pure function of what it is given. `draw` is the lot of a service that explores; it is not used where anything
-    about self-harm was reported.
+    about self-harm was reported. `lap` is told when a stage is over.
     """
     judgement = judge(asked.practice, asked.ask)
     rows = np.flatnonzero(judgement.eligible)
+    lap("rules")
     held = assessment.status == "held"
     lot = None if draw is None or assessment.needs_task else draw
     ranked = Ranking.of(matcher, asked, judgement, rows, lot) if len(rows) and not held else None
+    lap("rank")
     settings = matcher.settings
     next_step = (settings.held_next_step or settings.next_step) if held else None if len(rows) else settings.next_step
     given = RecommendationAnswer(
@@ -98,6 +107,7 @@ def answer(
         next_step=next_step,
         notes=notes(matcher, asked) + (ranked.explored_words() if ranked else []),
     )
+    lap("reasons")
     return Answered(given, None if draw is None else ranked.propensities() if ranked else {})
 
 

@@ -17,9 +17,12 @@ from data.sql import SETTINGS
 from serving import journal
 from serving.directory import Directory
 from serving.exploration import Draw
+from serving.exports import SERVED
 from serving.keys import Caller, caller_of
+from serving.limits import Rates
 from serving.loaded import Loaded, Model
 from serving.matcher import Audience, Matcher, problems_of, question
+from serving.metrics import Lap, Metrics, no_lap
 from serving.past import Past
 from serving.recommend import Ids, answer
 from serving.safety import Assessment, assess
@@ -58,6 +61,7 @@ class Service:
         now: Clock = utc_now,
         fixed: Directory | None = None,
         sources: Sources | None = None,
+        workers: int = 1,
     ):
         self.settings = settings
         self.engine = engine
@@ -66,18 +70,20 @@ class Service:
         """A dataset served as it stands, instead of the database's directories."""
         self.sources = sources
         self.loaded = Loaded(settings, engine, model, now, fixed)
+        self.metrics = Metrics()
+        self.rates = Rates(settings.limits, workers)
         self._tenants_with_settings: set[str] = set()
-        beside = () if sources is None else (sources.bundle.parent,)
+        beside = (SERVED,) if sources is None else (sources.bundle.parent, SERVED)
         self.past = Past(engine, beside, sources.data if sources else None, self.loaded.of)
 
     @classmethod
-    def open(cls, settings: Settings, sources: Sources, now: Clock = utc_now) -> "Service":
-        """Loads everything. Raises a TherapistFitError that says what is missing."""
+    def open(cls, settings: Settings, sources: Sources, now: Clock = utc_now, workers: int = 1) -> "Service":
+        """Loads everything; one of so many workers. Raises a TherapistFitError that says what is missing."""
         engine = connect(sources.database)
         try:
             require_schema(engine)
             fixed = None if sources.data is None else Directory.of(from_dataset(read(sources.data)), settings)
-            return cls(settings, engine, Model.of(sources.bundle, sources.version), now, fixed, sources)
+            return cls(settings, engine, Model.of(sources.bundle, sources.version), now, fixed, sources, workers)
         except Exception as error:
             engine.dispose()
             raise no_database(error) if isinstance(error, sa.exc.SQLAlchemyError) else error from error
@@ -114,7 +120,8 @@ class Service:
         return earlier(self.engine, caller, asked, now) or self._answer(caller, request, asked, now)
 
     def _answer(self, caller: Caller, request: RecommendationRequest, asked: Asked, now: dt.datetime) -> Outcome:
-        entry = self.derive(caller, request, now)
+        lap = self.metrics.laps()
+        entry = self.derive(caller, request, now, lap=lap)
 
         def keep(connection: sa.Connection) -> Outcome:
             self.keep(connection, caller, entry)
@@ -122,7 +129,10 @@ class Service:
                 200, entry.answer, {"Location": f"/v1/recommendations/{entry.recommendation_id}"}, entry.client_id
             )
 
-        return once(self.engine, caller, asked, now, keep)
+        outcome = once(self.engine, caller, asked, now, keep)
+        lap("journal")
+        lap("total")
+        return outcome
 
     def derive(
         self,
@@ -131,6 +141,7 @@ class Service:
         now: dt.datetime,
         release: Ids | None = None,
         audience: Audience | None = None,
+        lap: Lap = no_lap,
     ) -> journal.Entry:
         """The answer to a request as the journal will hold it; nothing is kept yet.
 
@@ -148,14 +159,10 @@ class Service:
         else:
             assessment, task, draw = assessment.after_release(), None, None
             ids = Ids(new_id(now), release.task_id, release.recommendation_id)
-        given = answer(
-            matcher,
-            question(matcher, request, now),
-            assessment,
-            ids,
-            audience,
-            draw,
-        )
+        posed = question(matcher, request, now)
+        lap("validate")
+        given = answer(matcher, posed, assessment, ids, audience, draw, lap)
+        self.metrics.answered(caller.tenant, matcher, given.answer)
         return journal.Entry(
             recommendation_id=ids.recommendation_id,
             made_at=now,

@@ -41,10 +41,13 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def work(settings: Settings, sources: Sources, bound: socket.socket, parent: Connection) -> None:
-    """Serves until told to stop, or until the parent is gone. Tells the parent `Started` or `CannotStart`."""
+def work(settings: Settings, sources: Sources, bound: socket.socket, parent: Connection, workers: int) -> None:
+    """Serves as one of so many workers until told to stop, or until the parent is gone.
+
+    Tells the parent `Started` or `CannotStart`.
+    """
     configure()
-    app = create_app(settings, sources)
+    app = create_app(settings, sources, workers=workers)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=SECONDS_TO_FINISH
     )

@@ -53,10 +53,17 @@ def once(
     """Does the work in one transaction, whole or not at all; sent again with its key, it gives the first outcome.
 
     Raises what `work` raises, and then keeps nothing; RequestError for a key that was used for another request;
-    JournalError if the database cannot keep it.
+    JournalError if the database cannot keep it; BusyError if the request has taken too long.
     """
+
+    def in_time(connection: sa.Connection) -> Outcome:
+        caller.in_time()
+        outcome = work(connection)
+        caller.in_time()  # the database may have kept it waiting
+        return outcome
+
     try:
-        return earlier(engine, caller, asked, now) or _first(engine, caller, asked, now, work)
+        return earlier(engine, caller, asked, now) or _first(engine, caller, asked, now, in_time)
     except (*_NOT_THERE, OSError) as error:
         raise JournalError(
             f"it could not be kept ({type(error).__name__}), so it was not done "

@@ -33,7 +33,7 @@ from serving.keys import create
 from serving.matcher import Matcher
 from serving.schemas import EXAMPLE_REQUEST
 from serving.service import Service, Sources
-from serving.settings import NextStep, Settings
+from serving.settings import Limits, NextStep, Settings
 from training.config import PrognosisConfig, TrainConfig
 from training.run import train
 from training.storage import load
@@ -55,6 +55,7 @@ SETTINGS = Settings(
     ),
     required_training={"ptsd": "ptsd", "ocd": "ocd", "eating_disorder": "eating_disorder"},
     time_zone="America/Los_Angeles",
+    limits=Limits(requests_per_minute=1_000_000),
 )
 
 
@@ -224,9 +225,10 @@ class Process:
 @contextmanager
 def process(folder: Path, database: str, *arguments: str, **environment: str) -> Iterator[Process]:
     """The server until the end of the block, in a working folder of its own; stopped by a signal if it still runs."""
-    log, engine = folder / "server.log", connect(database)
+    log, engine, settings = folder / "server.log", connect(database), folder / "settings.toml"
+    settings.write_text(f"{EXAMPLE.read_text()}\n[limits]\nrequests_per_minute = 1_000_000\n")
     command = [sys.executable, "-c", "import therapist_fit; therapist_fit.main()", "serve", "--json"]
-    command += ["--port", "0", "--settings", str(EXAMPLE), "--database", database, *arguments]
+    command += ["--port", "0", "--settings", str(settings), "--database", database, *arguments]
     with log.open("w") as written:
         popen = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=written, text=True, cwd=folder, env=os.environ | environment

@@ -147,7 +147,7 @@ def test_it_is_alive_and_ready(client: httpx.Client) -> None:
     assert client.get("/healthz").json() == {"status": "alive"}
     ready = client.get("/readyz")
     assert ready.status_code == 200
-    assert set(ready.json()) == {"status", "bundle_id", "version"}
+    assert set(ready.json()) == {"status", "bundle_id", "version", "refused"}
 
 
 def test_it_is_alive_but_not_ready_without_its_schema(own: httpx.Client, engine: sa.Engine) -> None:

@@ -20,8 +20,8 @@ def refused(client: httpx.Client, body: Any, status: int = 422) -> dict[str, str
     assert response.headers["content-type"] == MEDIA_TYPE
     document = ProblemDocument.model_validate(response.json())
     assert document.status == status
-    assert document.instance == "/v1/recommendations"
     assert document.request_id == response.headers["x-request-id"]
+    assert document.instance == f"urn:therapist-fit:request:{document.request_id}"
     assert all(problem.rule and problem.next_step for problem in document.problems)
     return {problem.field: problem.rule for problem in document.problems}
 

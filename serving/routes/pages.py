@@ -247,7 +247,7 @@ def _match(
 def _told(request: Request, status: int, heading: str, *lines: str) -> HTMLResponse:
     caller: Caller | None = getattr(request.state, "caller", None)
     who = caller.name if caller else ""
-    return page("notice.html", status, who=who, heading=heading, lines=lines, back="/match", back_words="Try again")
+    return page("notice.html", status, who=who, heading=heading, lines=lines, again=status != 403)
 
 
 def _ours(request: Request) -> None:

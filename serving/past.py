@@ -15,19 +15,23 @@ from data.loading import from_dataset
 from data.sql import SETTINGS
 from serving.directory import Directory
 from serving.exploration import Draw
+from serving.exports import bundle_id_of
 from serving.matcher import Matcher, Question, question
 from serving.recommend import Answered, Ids, answer
 from serving.safety import Assessment, assess
-from serving.schemas import RecommendationAnswer, RecommendationRequest
+from serving.schemas import RecommendationRequest
 from serving.settings import Settings
 from training.bundle import Bundle
 from training.storage import load
 
-MATCHERS_KEPT = 3
+MATCHERS_KEPT = 4
+DIRECTORIES_KEPT = 2
 BUNDLES_KEPT = 2
 
 Served = Callable[[str], Matcher | None]
 """The matcher that answers a tenant now, if there is one."""
+Fetch = Callable[[str], Path]
+"""A bundle by its id, as a folder. Raises NotFoundError without one."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,9 @@ class Again:
     asked: Question
     draw: Draw | None
 
-    @property
-    def stored(self) -> RecommendationAnswer:
-        """What was answered."""
-        return RecommendationAnswer.model_validate_json(self.row.answer)
-
     def answered(self) -> Answered:
         """The answer, made again."""
-        ids = Ids(self.row.recommendation_id, self.stored.safety.task_id, self.row.released_from)
+        ids = Ids(self.row.recommendation_id, told(self.row)["safety"]["task_id"], self.row.released_from)
         return answer(self.matcher, self.asked, self.assessment, ids, self.row.audience, self.draw)
 
 
@@ -61,16 +60,19 @@ class Past:
         bundles: Iterable[Path] = (),
         data: Path | None = None,
         served: Served = lambda _tenant: None,
+        fetch: Fetch | None = None,
     ):
         """`bundles` are folders of a bundle, or folders of such folders; `data` a dataset that was served as it stands.
 
-        `served` gives what is in memory anyway.
+        `served` gives what is in memory anyway; `fetch` finds bundles that are in none of the folders.
         """
         self._engine = engine
         self._folders = tuple(bundles)
         self._data = data
         self._served = served
+        self._fetch = fetch
         self._matcher = lru_cache(MATCHERS_KEPT)(self._read_matcher)
+        self._directory = lru_cache(DIRECTORIES_KEPT)(self._read_directory)
         self._bundle = lru_cache(BUNDLES_KEPT)(self._read_bundle)
 
     def again(self, tenant: str, row: sa.Row[Any]) -> Again:
@@ -86,12 +88,13 @@ class Past:
         assessment = found if row.released_from is None else found.after_release()
         return Again(row, matcher, request, assessment, question(matcher, request, row.made_at), draw)
 
-    def matcher(self, tenant: str, row: sa.Row[Any]) -> Matcher:
-        """What the row was answered from."""
+    def matcher(self, tenant: str, row: sa.Row[Any], bundle_id: str | None = None) -> Matcher:
+        """What the row was answered from; with another bundle if one is named."""
+        wanted = bundle_id or row.bundle_id
         here = self._served(tenant)
-        if here is not None and _same(here, row):
+        if here is not None and here.bundle.manifest.bundle_id == wanted and _same_directory(here, row):
             return replace(here, version=row.version)
-        found = self._matcher(tenant, row.bundle_id, row.directory_version, row.directory_source, row.settings_hash)
+        found = self._matcher(tenant, wanted, row.directory_version, row.directory_source, row.settings_hash)
         return replace(found, version=row.version)
 
     def bundle(self, tenant: str, bundle_id: str) -> Bundle:
@@ -102,9 +105,17 @@ class Past:
         return self._bundle(bundle_id)
 
     def _read_matcher(self, tenant: str, bundle_id: str, version: int, source: str, settings_hash: str) -> Matcher:
-        settings = self._settings(tenant, settings_hash)
-        directory = self._dataset(source, settings) if version == 0 else self._stored(tenant, version, settings)
+        directory, settings = self._directory(tenant, version, source, settings_hash)
         return Matcher(self.bundle(tenant, bundle_id), "", directory, settings)
+
+    def _read_directory(self, tenant: str, version: int, source: str, settings_hash: str) -> tuple[Directory, Settings]:
+        settings = self._settings(tenant, settings_hash)
+        if version == 0:
+            return self._dataset(source, settings), settings
+        found = Directory.read(self._engine, settings, tenant, version)
+        if found is None or found.version != version:
+            raise NotFoundError(f"version {version} of the directory is not on record -> ask anew")
+        return found, settings
 
     def _settings(self, tenant: str, settings_hash: str) -> Settings:
         mine = sa.and_(SETTINGS.c.tenant == tenant, SETTINGS.c.settings_hash == settings_hash)
@@ -113,12 +124,6 @@ class Past:
         if found is None:
             raise NotFoundError("the settings of this answer are not on record -> ask anew")
         return Settings.model_validate(found)
-
-    def _stored(self, tenant: str, version: int, settings: Settings) -> Directory:
-        found = Directory.read(self._engine, settings, tenant, version)
-        if found is None or found.version != version:
-            raise NotFoundError(f"version {version} of the directory is not on record -> ask anew")
-        return found
 
     def _dataset(self, source: str, settings: Settings) -> Directory:
         """A dataset that was served as it stood: it must still be what it was."""
@@ -132,28 +137,26 @@ class Past:
 
     def _read_bundle(self, bundle_id: str) -> Bundle:
         for folder in _bundle_folders(self._folders):
-            if _id_of(folder) == bundle_id:
+            if bundle_id_of(folder) == bundle_id:
                 return load(folder)
+        if self._fetch is not None:
+            return load(self._fetch(bundle_id))
         raise NotFoundError(
-            f"bundle {bundle_id}, which gave this answer, is not here "
-            f"-> therapist-fit models export {bundle_id} FOLDER: beside the bundle that serves, or named with --bundle"
+            f"bundle {bundle_id}, which gave this answer, is not here -> whoever runs the service can put it beside "
+            f"the one that serves: therapist-fit models export {bundle_id} FOLDER"
         )
 
 
-def _same(matcher: Matcher, row: sa.Row[Any]) -> bool:
-    here = (matcher.bundle.manifest.bundle_id, matcher.directory.version, matcher.directory.source)
-    there = (row.bundle_id, row.directory_version, row.directory_source)
-    return here == there and matcher.settings.hash == row.settings_hash
+def told(row: sa.Row[Any]) -> dict[str, Any]:
+    """What was answered, as parsed JSON: fields may have come and gone since."""
+    found: dict[str, Any] = json.loads(row.answer)
+    return found
+
+
+def _same_directory(matcher: Matcher, row: sa.Row[Any]) -> bool:
+    here = (matcher.directory.version, matcher.directory.source, matcher.settings.hash)
+    return here == (row.directory_version, row.directory_source, row.settings_hash)
 
 
 def _bundle_folders(folders: Iterable[Path]) -> list[Path]:
     return [one for folder in folders if folder.is_dir() for one in (folder, *sorted(folder.iterdir()))]
-
-
-def _id_of(folder: Path) -> str | None:
-    """The id in a folder's manifest; None where there is none to read."""
-    try:
-        found = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found.get("bundle_id") if isinstance(found, dict) else None

@@ -10,8 +10,9 @@ from data.errors import ConflictError, RequestError
 from data.sql import RECOMMENDATIONS, SAFETY_TASKS
 from serving import journal
 from serving.keys import Caller
+from serving.past import told
 from serving.recommend import Ids
-from serving.schemas import RecommendationAnswer, RecommendationRequest
+from serving.schemas import RecommendationRequest
 from serving.service import Service
 from serving.writes import Asked, Outcome, earlier, once
 
@@ -39,14 +40,14 @@ def release(service: Service, caller: Caller, recommendation_id: str, body: Rele
     if known is not None:
         return known
     held = service.kept(caller, recommendation_id)
-    stored = RecommendationAnswer.model_validate_json(held.answer)
-    if stored.safety.status != "held":
+    safety = told(held)["safety"]
+    if safety["status"] != "held":
         raise ConflictError("this answer is not held: its list is shown in it -> nothing needs to be released")
     with service.engine.connect() as connection:
         _refuse_second(connection, caller.tenant, recommendation_id)  # before the work of answering; again below
     request = RecommendationRequest.model_validate(held.request)
     try:
-        entry = service.derive(caller, request, now, Ids(recommendation_id, stored.safety.task_id), held.audience)
+        entry = service.derive(caller, request, now, Ids(recommendation_id, safety["task_id"]), held.audience)
     except RequestError as error:
         fields = ", ".join(problem.where for problem in error.problems)
         raise ConflictError(

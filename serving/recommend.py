@@ -148,6 +148,7 @@ class Ranking:
 
     @classmethod
     def of(cls, matcher: Matcher, asked: Question, judgement: Judgement, rows: Ints, lot: Draw | None) -> "Ranking":
+        """The eligible, those at `rows`, in order; `lot` where some may be shuffled."""
         soonest = asked.practice.slots.soonest(judgement.bookable, matcher.directory.size)[rows]
         wait = _days(soonest - asked.ask.now)
         whole = _days(soonest.astype("datetime64[D]") - asked.ask.day.astype("datetime64[D]"))
@@ -158,6 +159,7 @@ class Ranking:
         return cls(matcher, asked, judgement, rows, fits, found, explored, wait, whole)
 
     def recommendations(self, audience: Audience) -> list[Recommendation]:
+        """The first of them, as the answer shows them."""
         order, matcher, asked = self.explored.order, self.matcher, self.asked
         rows, ids = self.rows[order], matcher.directory.ids
         own = [self._own_slots(row) for row in rows.tolist()]

@@ -155,8 +155,10 @@ def _block(built: Floats | Codes | Sets, words: tuple[str, ...] | None) -> Float
     """Columns of one feature: the number itself, or one 0/1 column a word, NaN where the row is unknown."""
     if isinstance(built, Codes):
         place = built.within(words or ())
-        block: Floats = (place[:, None] == np.arange(len(words or ()))[None, :]).astype(np.float64)
+        block: Floats = np.zeros((len(place), len(words or ())))
         block[place == -1] = np.nan
+        here = np.flatnonzero(place >= 0)
+        block[here, place[here]] = 1.0
         return block
     if isinstance(built, Sets):
         member: Floats = built.within(words or ()).astype(np.float64)

@@ -19,8 +19,8 @@ _BEARER = HTTPBearer(auto_error=False, description="a key made by `therapist-fit
 _COOKIE = APIKeyCookie(name=COOKIE, auto_error=False, description="the same key, as /login keeps it in a browser")
 
 
-def service_of(request: Request) -> Service:
-    """The running service."""
+async def service_of(request: Request) -> Service:
+    """The running service; not in a thread of its own, for there is nothing to wait for."""
     service: Service = request.app.state.service
     return service
 

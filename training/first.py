@@ -27,7 +27,7 @@ from training.ranking import (
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-FIRST_LOOK = 32
+FIRST_LOOK = 16
 """Therapists looked at first; then twice as many, and so on."""
 
 

@@ -4,6 +4,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -177,10 +178,17 @@ def _chunks(tenant: str, version: int, entries: Entries) -> Iterator[list[dict[s
 
 def page(connection: sa.Connection, tenant: str, kind: str, after: str, limit: int) -> dict[str, Any]:
     """Therapists that come after an id, in order of their ids, with what they have of a kind; at most `limit`."""
-    later, payload = DIRECTORY_ENTRIES.c.therapist_id > after, sa.cast(DIRECTORY_ENTRIES.c.payload, sa.Text)
-    wanted = _wanted(tenant, kind, latest_version(connection, tenant) or 0, later).where(payload != "null")
-    rows = connection.execute(wanted.order_by(DIRECTORY_ENTRIES.c.therapist_id).limit(limit))
-    return {therapist: from_json(text) for therapist, text in rows}
+    found: dict[str, Any] = {}
+    entries = DIRECTORY_ENTRIES
+    here = (entries.c.tenant == tenant, entries.c.kind == kind)
+    while len(found) < limit:
+        ids = sa.select(entries.c.therapist_id).where(*here, entries.c.therapist_id > after).distinct()
+        some = connection.scalars(ids.order_by(entries.c.therapist_id).limit(limit)).all()
+        if not some:
+            break
+        have, after = payloads(connection, tenant, kind, some), some[-1]
+        found.update({name: have[name] for name in some if name in have})
+    return dict(islice(found.items(), limit))
 
 
 def payloads(connection: sa.Connection, tenant: str, kind: str, therapist_ids: Sequence[str]) -> dict[str, Any]:

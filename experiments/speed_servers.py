@@ -83,7 +83,7 @@ def ours(folder: Path, bundle: Path, database: str, body: bytes) -> Iterator[Ser
     made = _run("keys", "create", "--name", "speed", "--scope", "platform", "--database", database, "--json")
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {json.loads(made)['key']}"}
     named = ("--settings", str(settings), "--bundle", str(bundle), "--database", database)
-    command = [sys.executable, str(PROGRAM), "serve", *named, "--port", "0", "--json"]
+    command = [sys.executable, str(PROGRAM), "serve", *named, "--port", "0", "--metrics-port", "0", "--json"]
     with _process(command, folder / "ours.log", {}) as process:
         line = process.stdout.readline() if process.stdout else b""
         if not line:

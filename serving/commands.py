@@ -29,6 +29,10 @@ def serve(
     workers: Annotated[
         int, typer.Option(help="Processes that answer; one for each core is a good start.", min=1, max=64)
     ] = 1,
+    metrics_host: Annotated[str, typer.Option(help="Address of /metrics.")] = "127.0.0.1",
+    metrics_port: Annotated[
+        int, typer.Option(help="Port of /metrics (Prometheus); 0 takes a free one.", min=0, max=65535)
+    ] = 9464,
     as_json: Annotated[bool, typer.Option("--json", help="Say where it listens as one JSON object.")] = False,
 ) -> None:
     """Serve ranked, explained recommendations over HTTP, until stopped.
@@ -45,8 +49,20 @@ def serve(
     folder, version = (bundle, "") if bundle is not None else to_serve()
 
     def ready(at: Address) -> None:
-        facts = {"url": at.url, "docs": f"{at.url}/docs", "bundle": str(folder), "workers": workers}
+        facts = {
+            "url": at.url,
+            "docs": f"{at.url}/docs",
+            "bundle": str(folder),
+            "workers": workers,
+            "metrics": at.metrics,
+        }
         words = f"serving {folder} at {at.url}; the API is described at {at.url}/docs"
         typer.echo(json.dumps(facts) if as_json else words)
 
-    run(told, Sources(folder, version, data, database), Place(host, port, workers), ready, watched=bundle is None)
+    run(
+        told,
+        Sources(folder, version, data, database),
+        Place(host, port, workers, metrics_host, metrics_port),
+        ready,
+        watched=bundle is None,
+    )

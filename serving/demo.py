@@ -151,7 +151,7 @@ def _server(home: Path, say: Callable[[str], None]) -> Iterator[str]:
     """The real server, in a process of its own on a free port; stopped at the end, its log beside the clinic."""
     from data.errors import DemoError
 
-    arguments = ("serve", "--settings", "settings.toml", "--data", "clinic", "--port", "0")
+    arguments = ("serve", "--settings", "settings.toml", "--data", "clinic", "--port", "0", "--metrics-port", "0")
     say(f"\nServe the champion:  therapist-fit {' '.join(arguments)}")
     with (home / "server.log").open("w") as log:
         process = subprocess.Popen(

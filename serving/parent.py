@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -17,17 +18,20 @@ from types import FrameType
 import sqlalchemy as sa
 from alembic.util.exc import CommandError
 
-from data.database import connect, migrate
+from data.database import connect, migrate, writing
 from data.errors import BundleError, NotReadyError, TherapistFitError
 from serving.exports import SERVED, Served, last_served, place_for, remember
 from serving.handover import Found, HandOver, watch
 from serving.loaded import Refusal
 from serving.logs import configure
-from serving.service import Sources, no_database
+from serving.overview import Overview, bury, shared_counts, told
+from serving.service import Sources, no_database, utc_now
 from serving.settings import Settings
 from serving.supervisor import Bell, Crew
+from serving.writes import forget_old
 
 LOOPBACK = "127.0.0.1"
+SECONDS_BETWEEN_TIDYING = 600
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ class Place:
     port: int = 8000
     """0 takes any free one."""
     workers: int = 1
+    metrics_host: str = LOOPBACK
+    metrics_port: int = 9464
+    """Of `/metrics`; 0 takes any free one."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class Address:
     """Where it listens now."""
 
     url: str
+    metrics: str
 
 
 def champion(folder: Path = SERVED) -> tuple[Path, str]:
@@ -98,7 +106,8 @@ def serve(
     _bring_up_to_date(sources.database)
     configure()
     bell = Bell()
-    with _bind(place.host, place.port) as bound, _counted_signals(bell) as signals:
+    engine = connect(sources.database)
+    with _bind(place.host, place.port) as bound, shared_counts() as counts, _counted_signals(bell) as signals:
 
         def launch(theirs: Connection) -> BaseProcess:
             now = replace(sources, bundle=handover.serving.folder, version=handover.serving.version)
@@ -107,17 +116,39 @@ def serve(
             worker.start()
             return worker
 
-        crew = Crew(place.workers, launch, lambda _: None, bell)
+        crew = Crew(place.workers, launch, partial(bury, counts), bell)
         handover = HandOver(crew, Served(sources.bundle, sources.version), remember)
-        crew.start(lambda: bool(signals))
-        if watched:
-            remember(handover.serving)
-        if not signals:
-            ready(Address(f"http://{place.host}:{bound.getsockname()[1]}"))
-        with _watching(bell, watched) as found:
-            _supervise(crew, handover, found, signals)
+        overview = Overview(crew, handover, engine, utc_now)
+        with told(overview, counts, place.metrics_host, place.metrics_port) as metrics_port:
+            crew.start(lambda: bool(signals))
+            if watched:
+                remember(handover.serving)
+            if not signals:
+                ready(Address(_url(place.host, bound.getsockname()[1]), _url(place.metrics_host, metrics_port)))
+            with _watching(bell, watched) as found, _tidied(engine):
+                _supervise(crew, handover, found, signals)
         bound.close()  # or the system would go on taking connections that nobody answers
         crew.stop(lambda: len(signals) > 1)
+    engine.dispose()
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@contextlib.contextmanager
+def _tidied(engine: sa.Engine) -> Iterator[None]:
+    """Now and then, for the length of the block, what need not be kept any longer is removed."""
+    stopped = threading.Event()
+
+    def tidy() -> None:
+        while not stopped.wait(SECONDS_BETWEEN_TIDYING):
+            with contextlib.suppress(sa.exc.SQLAlchemyError), writing(engine) as connection:
+                forget_old(connection, utc_now())
+
+    threading.Thread(target=tidy, daemon=True).start()
+    yield
+    stopped.set()
 
 
 def _supervise(crew: Crew, handover: HandOver, found: "queue.SimpleQueue[Found]", signals: list[int]) -> None:

@@ -40,7 +40,7 @@ def done(home: Path, *arguments: str) -> dict[str, Any]:
 
 @contextmanager
 def serving(home: Path, *arguments: str) -> Iterator[str]:
-    command = [*COMMAND, "serve", *arguments, "--port", "0", "--json"]
+    command = [*COMMAND, "serve", *arguments, "--port", "0", "--metrics-port", "0", "--json"]
     process = subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

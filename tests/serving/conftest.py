@@ -20,6 +20,7 @@ import sqlalchemy as sa
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from prometheus_client.parser import text_string_to_metric_families
 
 from data.database import connect
 from data.dataset import Dataset, read, write
@@ -216,6 +217,12 @@ class Process:
         self.clients.append(httpx.Client(base_url=self.told["url"], headers=headers, timeout=30, trust_env=False))
         return self.clients[-1]
 
+    def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """What `/metrics` tells: (name, labels) -> value."""
+        text = httpx.get(f"{self.told['metrics']}/metrics", timeout=30, trust_env=False).text
+        families = text_string_to_metric_families(text)
+        return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
+
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """Lines of its log so far, those of one event if named."""
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
@@ -228,7 +235,7 @@ def process(folder: Path, database: str, *arguments: str, **environment: str) ->
     log, engine, settings = folder / "server.log", connect(database), folder / "settings.toml"
     settings.write_text(f"{EXAMPLE.read_text()}\n[limits]\nrequests_per_minute = 1_000_000\n")
     command = [sys.executable, "-c", "import therapist_fit; therapist_fit.main()", "serve", "--json"]
-    command += ["--port", "0", "--settings", str(settings), "--database", database, *arguments]
+    command += ["--port", "0", "--metrics-port", "0", "--settings", str(settings), "--database", database, *arguments]
     with log.open("w") as written:
         popen = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=written, text=True, cwd=folder, env=os.environ | environment

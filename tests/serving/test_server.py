@@ -74,7 +74,11 @@ def with_canaries(body: dict[str, Any]) -> dict[str, Any]:
 
 def refusal(tmp_path: Path, *arguments: str) -> str:
     done = subprocess.run(
-        command("serve", "--port", "0", *arguments), cwd=tmp_path, capture_output=True, text=True, timeout=60
+        command("serve", "--port", "0", "--metrics-port", "0", *arguments),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 1
     assert done.stdout == ""

@@ -20,9 +20,9 @@ from data.directory import (
 )
 from data.sql import TENANT
 from data.tables import Kind
-from data.versions import change, latest_version, read_directory, stream, take_turn
+from data.versions import change, latest_version, stream, take_turn
 
-__all__ = ["DirectoryData", "DirectoryMeta", "from_dataset", "latest_version", "load", "read_directory"]
+__all__ = ["DirectoryData", "from_dataset", "load"]
 
 
 def from_dataset(dataset: Dataset) -> DirectoryData:

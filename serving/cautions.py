@@ -20,6 +20,7 @@ def cautions(matcher: Matcher, asked: Question, rows: Ints, own_slots: Sequence[
     found = []
     for i, row in enumerate(rows.tolist()):
         age = matcher.directory.age_days(row, asked.ask.day)
+        slots_age = matcher.directory.slots_age_days(row, asked.ask.day)
         notes = [
             (
                 age is not None and age > settings.old_profile_days,
@@ -28,6 +29,10 @@ def cautions(matcher: Matcher, asked: Question, rows: Ints, own_slots: Sequence[
             (
                 age is None and not matcher.directory.meta.undated,
                 "The day on which the profile was last updated is not on record.",
+            ),
+            (
+                len(own_slots[i]) > 0 and slots_age is not None and slots_age > settings.old_slots_days,
+                f"The free times were given {slots_age} days ago; please check them.",
             ),
             (alone[i], "No language in common: an interpreter has to be there."),
             (

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from data.loading import DirectoryMeta
+from data.directory import DirectoryMeta
 from features.columns import Floats, Ints
 from features.eligibility import Judgement, judge
 from serving import reasons

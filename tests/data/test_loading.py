@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 from data.commands import app
 from data.database import open_database
 from data.dataset import Dataset, read
-from data.loading import DirectoryData, from_dataset, latest_version, load, read_directory
+from data.loading import DirectoryData, from_dataset, load
 from data.sql import DIRECTORY_ENTRIES
+from data.versions import latest_version, read_directory
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 TABLES = {

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import sqlalchemy as sa
@@ -270,3 +271,14 @@ def test_the_same_is_told_apart_from_the_other() -> None:
     assert same(Codes.of(["a", None]), Codes.of(["a", None]))
     assert not same(Codes.of(["a", None]), Codes.of(["a", "a"]))
     assert not same(Sets.of(["a|b"]), Sets.of(["b|a"]))
+
+
+def test_free_times_given_long_ago_are_a_caution_with_their_age(client: httpx.Client, body: dict[str, Any]) -> None:
+    today = client.post("/v1/recommendations", json={**body, "k": 100}).json()
+    later = dt.date.fromisoformat(today["as_of"]) + dt.timedelta(days=8)
+    then = client.post("/v1/recommendations", json={**body, "k": 100, "as_of": later.isoformat()}).json()
+    with_slots = [one for one in then["recommendations"] if one["next_slots"]]
+    assert with_slots
+    words = "The free times were given 8 days ago; please check them."
+    assert all(words in one["cautions"] for one in with_slots)
+    assert not any("free times were given" in said for one in today["recommendations"] for said in one["cautions"])

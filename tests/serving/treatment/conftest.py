@@ -1,6 +1,7 @@
 """A desk at which places are chosen, courses recorded and scores sent in."""
 
 import datetime as dt
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 
 from data.database import writing
-from data.sql import TENANT
-from data.versions import change, current
+from data.loading import DirectoryData
+from data.loading import load as load_directory
+from data.versions import change, current, latest_version
 from serving.app import create_app
 from serving.service import Sources
 from serving.settings import Settings
@@ -26,16 +28,48 @@ NOW = dt.datetime(2026, 10, 1, 9, 0, tzinfo=dt.UTC)
 
 
 @dataclass
+class Clock:
+    """The service's time."""
+
+    moment: dt.datetime = NOW
+
+    def __call__(self) -> dt.datetime:
+        return self.moment
+
+
+@dataclass
 class Desk:
-    """A service with a clock that the test moves, and a platform that asks it."""
+    """A clinic of a test's own in a service that all share, with a clock that the test moves."""
 
     live: "Live"
-    moment: dt.datetime
+    clock: Clock
+    tenant: str
     body: dict[str, Any]
 
     def __post_init__(self) -> None:
-        self.client = self.live.as_("platform")
+        self.client = self.as_("platform")
         self.engine = self.live.service.engine
+
+    @property
+    def moment(self) -> dt.datetime:
+        return self.clock.moment
+
+    @moment.setter
+    def moment(self, moment: dt.datetime) -> None:
+        self.clock.moment = moment
+
+    @property
+    def version(self) -> int | None:
+        """The newest version of the clinic's directory."""
+        return latest_version(self.engine, self.tenant)
+
+    def as_(self, *scopes: str) -> httpx.Client:
+        """Somebody of the clinic with a new key."""
+        return self.live.as_(*scopes, tenant=self.tenant)
+
+    def elsewhere(self, *scopes: str) -> httpx.Client:
+        """Somebody of another clinic."""
+        return self.live.as_(*scopes, tenant=f"{self.tenant}-south")
 
     def ask(self, **changes: Any) -> dict[str, Any]:
         response = self.client.post("/v1/recommendations", json={**self.body, **changes})
@@ -49,12 +83,12 @@ class Desk:
 
     def on_record(self, therapist_id: str) -> dict[str, Any]:
         with self.engine.connect() as connection:
-            return current(connection, TENANT, therapist_id)
+            return current(connection, self.tenant, therapist_id)
 
     def record(self, therapist_id: str, **payloads: Any) -> None:
         """Changes what the directory has of a therapist."""
         with writing(self.engine) as connection:
-            change(connection, TENANT, "a test", {k: {therapist_id: v} for k, v in payloads.items()}, self.moment)
+            change(connection, self.tenant, "a test", {k: {therapist_id: v} for k, v in payloads.items()}, self.moment)
 
     def leave_places(self, therapist_id: str, count: int) -> None:
         known = self.on_record(therapist_id)
@@ -81,19 +115,31 @@ class Desk:
 
     def rows(self, table: sa.Table) -> list[dict[str, Any]]:
         with self.engine.connect() as connection:
-            return [dict(row._mapping) for row in connection.execute(sa.select(table))]
+            return [
+                dict(row._mapping) for row in connection.execute(sa.select(table).where(table.c.tenant == self.tenant))
+            ]
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def shared(
+    request: pytest.FixtureRequest,
+    new_database: Callable[[str, Path], str],
+    tmp_path_factory: pytest.TempPathFactory,
+    bundle: Path,
+    told: Settings,
+    serve_live: "Callable[[FastAPI], AbstractContextManager[Live]]",
+) -> "Iterator[tuple[Live, Clock]]":
+    """One service on each database, for clinics that do not see each other."""
+    database, clock = new_database(request.param, tmp_path_factory.mktemp("treatment")), Clock()
+    with serve_live(create_app(told, Sources(bundle, database=database), clock)) as running:
+        yield running, clock
 
 
 @pytest.fixture
-def desk(
-    stored: str,
-    bundle: Path,
-    told: Settings,
-    body: dict[str, Any],
-    serve_live: "Callable[[FastAPI], AbstractContextManager[Live]]",
-) -> Iterator[Desk]:
-    made: list[Desk] = []
-    app = create_app(told, Sources(bundle, database=stored), lambda: made[0].moment if made else NOW)
-    with serve_live(app) as running:
-        made.append(Desk(running, NOW, body))
-        yield made[0]
+def desk(shared: "tuple[Live, Clock]", listed: DirectoryData, body: dict[str, Any]) -> Desk:
+    """A clinic with the synthetic directory, on 1 October 2026."""
+    live, clock = shared
+    made = Desk(live, clock, f"clinic-{uuid.uuid4().hex}", body)
+    made.moment = NOW
+    load_directory(made.engine, listed, NOW, made.tenant)
+    return made

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 
 from data.sql import CHOICES, EPISODES, RECOMMENDATIONS
-from data.versions import latest_version
 from serving.app import create_app
 from serving.choices import EXAMPLE_CHOICE
 from serving.service import Sources
@@ -40,7 +39,7 @@ def slot_at(desk: "Desk", therapist_id: str, moment: str) -> dict[str, Any]:
 def test_a_choice_takes_the_place_and_books_the_slot_as_one_version_of_the_directory(desk: "Desk") -> None:
     answer = desk.ask()
     first = answer["recommendations"][0]
-    before = latest_version(desk.engine)
+    before = desk.version
     chosen = desk.choose(answer, therapist_id=first["therapist_id"], starts_at=first_slot(first))
     assert chosen.status_code == 201, chosen.text
     told = chosen.json()
@@ -50,7 +49,7 @@ def test_a_choice_takes_the_place_and_books_the_slot_as_one_version_of_the_direc
     assert dt.datetime.fromisoformat(told["starts_at"]) == starts_at
     assert dt.datetime.fromisoformat(told["holds_until"]) == starts_at + dt.timedelta(days=14)
     assert before is not None
-    assert latest_version(desk.engine) == before + 1
+    assert desk.version == before + 1
     (place,) = desk.on_record(first["therapist_id"])["caseload"]["taken"]
     assert place["episode_id"] == told["episode_id"]
     assert dt.datetime.fromisoformat(place["until"]) == starts_at + dt.timedelta(days=14)
@@ -245,11 +244,11 @@ def test_a_held_answer_is_released_before_anybody_is_chosen(desk: "Desk") -> Non
 
 
 def test_the_example_is_a_decline_that_takes_nothing_and_keeps_the_reason(desk: "Desk") -> None:
-    answer, before = desk.ask(), latest_version(desk.engine)
+    answer, before = desk.ask(), desk.version
     declined = desk.choose(answer, **EXAMPLE_CHOICE)
     assert declined.status_code == 201, declined.text
     assert declined.json()["episode_id"] is None
-    assert latest_version(desk.engine) == before
+    assert desk.version == before
     (kept,) = desk.rows(CHOICES)
     assert (kept["kind"], kept["reason"]) == ("declined", "wait_too_long")
 
@@ -276,8 +275,8 @@ def test_what_does_not_fit_together_is_named_field_by_field(desk: "Desk") -> Non
 def test_another_tenant_and_another_scope_are_told_nothing(desk: "Desk") -> None:
     answer = desk.ask()
     sent = {"therapist_id": answer["recommendations"][0]["therapist_id"]}
-    assert desk.choose(answer, desk.live.as_("platform", tenant="south"), **sent).status_code == 404
-    assert desk.choose(answer, desk.live.as_("auditor", "admin"), **sent).status_code == 403
+    assert desk.choose(answer, desk.elsewhere("platform"), **sent).status_code == 404
+    assert desk.choose(answer, desk.as_("auditor", "admin"), **sent).status_code == 403
     assert desk.rows(EPISODES) == []
 
 

@@ -4,7 +4,6 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from data.sql import EPISODES
-from data.versions import latest_version
 from serving.courses import EXAMPLE_COURSE
 
 if TYPE_CHECKING:
@@ -87,11 +86,11 @@ def test_a_first_session_can_be_moved_to_another_free_time_and_the_old_one_is_fr
 def test_what_is_sent_again_changes_nothing(desk: "Desk") -> None:
     choice = chosen(desk)
     first = desk.put(choice["episode_id"], started_on="2026-10-01")
-    version = latest_version(desk.engine)
+    version = desk.version
     again = desk.put(choice["episode_id"], started_on="2026-10-01")
     assert again.content == first.content
     assert again.headers["etag"] == first.headers["etag"]
-    assert latest_version(desk.engine) == version
+    assert desk.version == version
     read = desk.client.get(f"/v1/episodes/{choice['episode_id']}")
     assert read.content == first.content
     assert read.headers["etag"] == first.headers["etag"]
@@ -202,13 +201,13 @@ def test_the_example_records_a_course(desk: "Desk") -> None:
 
 def test_another_tenant_and_another_scope_are_told_nothing_of_a_course(desk: "Desk") -> None:
     desk.begin("e-1")
-    south = desk.live.as_("platform", tenant="south")
+    south = desk.elsewhere("platform")
     assert south.get("/v1/episodes/e-1").status_code == 404
     assert desk.put("e-1", south, **ENDED).status_code == 404
     mine = desk.put("e-1", south, client_id="c-1", therapist_id="t-00000")
     assert (mine.status_code, mine.json()["place"]["status"]) == (201, "not_listed")
     assert desk.client.get("/v1/episodes/e-1").json()["client_id"] == "c-1042"
-    assert len(desk.rows(EPISODES)) == 2
-    assert desk.put("e-1", desk.live.as_("auditor"), **ENDED).status_code == 403
-    assert desk.live.as_("auditor").get("/v1/episodes/e-1").status_code == 200
-    assert desk.live.as_("admin").get("/v1/episodes/e-1").status_code == 403
+    assert len(desk.rows(EPISODES)) == 1
+    assert desk.put("e-1", desk.as_("auditor"), **ENDED).status_code == 403
+    assert desk.as_("auditor").get("/v1/episodes/e-1").status_code == 200
+    assert desk.as_("admin").get("/v1/episodes/e-1").status_code == 403

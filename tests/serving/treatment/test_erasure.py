@@ -46,13 +46,14 @@ def everything(desk: "Desk") -> str:
     with desk.engine.connect() as connection:
         for table in METADATA.sorted_tables:
             if not table.name.startswith("directory"):
-                found += [str(row) for row in connection.execute(sa.select(table))]
+                mine = sa.select(table).where(table.c.tenant == desk.tenant)
+                found += [str(row) for row in connection.execute(mine)]
     return "\n".join(found)
 
 
 def test_nothing_of_the_client_is_left_and_the_receipt_says_how_much_there_was(desk: "Desk") -> None:
     told = treated(desk, CLIENT, "e-71351")
-    admin = desk.live.as_("admin")
+    admin = desk.as_("admin")
     assert CLIENT in everything(desk)
     erased = admin.delete(f"/v1/clients/{CLIENT}")
     assert erased.status_code == 200, erased.text
@@ -72,14 +73,14 @@ def test_nothing_of_the_client_is_left_and_the_receipt_says_how_much_there_was(d
     assert CLIENT not in left
     assert "e-71351" not in left
     assert told["episode_id"] not in left
-    assert client_hash("default", CLIENT) in left
+    assert client_hash(desk.tenant, CLIENT) in left
     assert CLIENT not in erased.text
 
 
 def test_that_an_answer_was_given_stays_but_it_cannot_be_read(desk: "Desk") -> None:
     told = treated(desk, CLIENT, "e-1")
     (before,) = desk.rows(RECOMMENDATIONS)
-    desk.live.as_("admin").delete(f"/v1/clients/{CLIENT}")
+    desk.as_("admin").delete(f"/v1/clients/{CLIENT}")
     (row,) = desk.rows(RECOMMENDATIONS)
     kept = ("recommendation_id", "made_at", "bundle_id", "version", "directory_version", "settings_hash")
     assert {name: row[name] for name in kept} == {name: before[name] for name in kept}
@@ -92,12 +93,13 @@ def test_that_an_answer_was_given_stays_but_it_cannot_be_read(desk: "Desk") -> N
     assert desk.client.get(f"/v1/episodes/{told['episode_id']}").status_code == 404
     with desk.engine.connect() as connection:
         table = RECOMMENDATIONS
-        assert connection.scalar(sa.select(sa.func.count()).where(table.c.request.is_(sa.null()))) == 1
+        empty = sa.select(sa.func.count()).where(table.c.tenant == desk.tenant, table.c.request.is_(sa.null()))
+        assert connection.scalar(empty) == 1
 
 
 def test_places_and_slots_that_the_client_held_are_free_again(desk: "Desk") -> None:
     told = treated(desk, CLIENT, "e-1")
-    desk.live.as_("admin").delete(f"/v1/clients/{CLIENT}")
+    desk.as_("admin").delete(f"/v1/clients/{CLIENT}")
     for therapist in (told["therapist_id"], "t-00000"):
         entries = desk.on_record(therapist)
         assert entries["caseload"].get("taken", []) == []
@@ -107,17 +109,17 @@ def test_places_and_slots_that_the_client_held_are_free_again(desk: "Desk") -> N
 def test_other_clients_and_other_tenants_keep_everything(desk: "Desk") -> None:
     treated(desk, CLIENT, "e-1")
     other = treated(desk, "c-2", "e-2")
-    south = desk.live.as_("admin", tenant="south")
+    south = desk.elsewhere("admin")
     assert south.delete(f"/v1/clients/{CLIENT}").status_code == 404
-    assert desk.live.as_("platform", "clinician", "auditor").delete(f"/v1/clients/{CLIENT}").status_code == 403
-    assert desk.live.as_("admin").delete(f"/v1/clients/{CLIENT}").status_code == 200
+    assert desk.as_("platform", "clinician", "auditor").delete(f"/v1/clients/{CLIENT}").status_code == 403
+    assert desk.as_("admin").delete(f"/v1/clients/{CLIENT}").status_code == 200
     assert desk.client.get(f"/v1/episodes/{other['episode_id']}").json()["place"]["status"] == "kept"
     assert desk.client.get(f"/v1/recommendations/{other['recommendation_id']}").status_code == 200
     assert desk.measure({"instrument": "phq9", "item": 9, "value": 3}, episode_id="e-2").json()["unchanged"] == 1
 
 
 def test_a_second_erasure_names_the_receipt_until_something_new_comes_in(desk: "Desk") -> None:
-    admin = desk.live.as_("admin")
+    admin = desk.as_("admin")
     assert admin.delete(f"/v1/clients/{CLIENT}").status_code == 404
     treated(desk, CLIENT, "e-1")
     receipt = admin.delete(f"/v1/clients/{CLIENT}").json()["receipt_id"]
@@ -132,7 +134,7 @@ def test_a_second_erasure_names_the_receipt_until_something_new_comes_in(desk: "
 
 def test_an_erasure_sent_again_with_its_key_gives_the_same_receipt(desk: "Desk") -> None:
     desk.ask(client={**desk.body["client"], "client_id": CLIENT})
-    admin = desk.live.as_("admin")
+    admin = desk.as_("admin")
     both = [admin.delete(f"/v1/clients/{CLIENT}", headers={"Idempotency-Key": "erase-1"}) for _ in range(2)]
     assert both[0].content == both[1].content
     assert CLIENT not in everything(desk)
@@ -149,7 +151,7 @@ def test_a_waiting_list_that_names_the_client_is_emptied(desk: "Desk") -> None:
 
     a_list(CLIENT, "c-2")
     a_list("c-713510", "c-2")
-    receipt = desk.live.as_("admin").delete(f"/v1/clients/{CLIENT}").json()
+    receipt = desk.as_("admin").delete(f"/v1/clients/{CLIENT}").json()
     assert receipt["removed"]["allocations"] == 1
     rows = desk.rows(ALLOCATIONS)
     assert [row["answer"] is None for row in rows] == [row["erased_at"] is not None for row in rows]

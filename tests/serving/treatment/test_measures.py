@@ -179,6 +179,6 @@ def test_measures_belong_to_a_course_of_the_tenant(desk: "Desk") -> None:
     item = {"instrument": "gad7", "item": 0, "value": 2}
     assert desk.measure(item).status_code == 404
     desk.begin()
-    assert desk.measure(item, client=desk.live.as_("platform", tenant="south")).status_code == 404
-    assert desk.measure(item, client=desk.live.as_("auditor", "admin")).status_code == 403
-    assert desk.measure(item, client=desk.live.as_("clinician")).status_code == 200
+    assert desk.measure(item, client=desk.elsewhere("platform")).status_code == 404
+    assert desk.measure(item, client=desk.as_("auditor", "admin")).status_code == 403
+    assert desk.measure(item, client=desk.as_("clinician")).status_code == 200

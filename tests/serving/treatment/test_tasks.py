@@ -27,21 +27,23 @@ def ids(client: "httpx.Client", **query: Any) -> list[str]:
 
 
 def test_the_late_come_first_and_each_says_what_raised_it(desk: "Desk") -> None:
-    clinician = desk.live.as_("clinician")
+    clinician = desk.as_("clinician")
+    later = NOW + dt.timedelta(hours=25)
+    before = open_and_overdue(desk.engine, later)
     early = report(desk)
     desk.moment = NOW + dt.timedelta(hours=23)
     late = report(desk)
-    desk.moment = NOW + dt.timedelta(hours=25)
+    desk.moment = later
     assert ids(clinician) == [early, late]
     assert ids(clinician, status="overdue") == [early]
     tasks = clinician.get("/v1/safety/tasks").json()["tasks"]
     assert [task["state"] for task in tasks] == ["overdue", "open"]
     assert (tasks[0]["raised_by"], tasks[0]["client_id"]) == (["phq9.9"], "c-1042")
-    assert open_and_overdue(desk.engine, desk.moment) == (2, 1)
+    assert open_and_overdue(desk.engine, later) == (before[0] + 2, before[1] + 1)
 
 
 def test_pages_follow_each_other_without_gap_or_repeat(desk: "Desk") -> None:
-    clinician = desk.live.as_("clinician")
+    clinician = desk.as_("clinician")
     opened = {report(desk) for _ in range(5)}
     found: list[str] = []
     query: dict[str, Any] = {"limit": 2}
@@ -62,7 +64,7 @@ def test_pages_follow_each_other_without_gap_or_repeat(desk: "Desk") -> None:
 
 
 def test_a_task_is_closed_once_by_somebody_with_a_reason(desk: "Desk") -> None:
-    clinician, task = desk.live.as_("clinician"), report(desk)
+    clinician, task = desk.as_("clinician"), report(desk)
     path = f"/v1/safety/tasks/{task}/close"
     assert clinician.post(path, json={"closed_by": "clinician-7"}).status_code == 422
     assert clinician.post(path, json={"reason": "Talked."}).status_code == 422
@@ -82,7 +84,7 @@ def test_a_course_whose_task_was_closed_says_so(desk: "Desk") -> None:
     desk.begin()
     item = {"instrument": "phq9", "item": 9, "value": 1}
     task = desk.measure(item).json()["safety"]["task_id"]
-    assert desk.live.as_("clinician").post(f"/v1/safety/tasks/{task}/close", json=EXAMPLE_CLOSING).status_code == 200
+    assert desk.as_("clinician").post(f"/v1/safety/tasks/{task}/close", json=EXAMPLE_CLOSING).status_code == 200
     told = desk.measure(item).json()["safety"]
     assert (told["status"], told["task_id"]) == ("flagged", None)
     assert "has closed the task" in told["words"]
@@ -92,8 +94,8 @@ def test_only_clinicians_close_and_other_tenants_see_nothing(desk: "Desk") -> No
     task = report(desk)
     path = f"/v1/safety/tasks/{task}/close"
     assert desk.client.get("/v1/safety/tasks").status_code == 403
-    assert ids(desk.live.as_("auditor")) == [task]
-    assert desk.live.as_("auditor", "platform", "admin").post(path, json=EXAMPLE_CLOSING).status_code == 403
-    south = desk.live.as_("clinician", tenant="south")
+    assert ids(desk.as_("auditor")) == [task]
+    assert desk.as_("auditor", "platform", "admin").post(path, json=EXAMPLE_CLOSING).status_code == 403
+    south = desk.elsewhere("clinician")
     assert ids(south) == []
     assert south.post(path, json=EXAMPLE_CLOSING).status_code == 404

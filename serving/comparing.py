@@ -104,7 +104,7 @@ class _Pair:
 
     @property
     def _weighing(self) -> Weighing:
-        return self.again.matcher.bundle.weighing
+        return self.again.matcher.bundle.counting
 
     def told(self) -> Comparison:
         """Everything that can be said of them."""

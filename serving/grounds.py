@@ -84,7 +84,8 @@ def _licence(case: Case) -> Ground:
         for at in own.tolist()
     ]
     day = case.asked.day.isoformat()
-    words = f"No licence that holds in {place} on {day}. On record: {_joined([_licence_words(one) for one in found])}."
+    known = f"On record: {_joined([_licence_words(one) for one in found])}." if found else "None is on record."
+    words = f"No licence that holds in {place} on {day}. {known}"
     return Ground(words, {"licences": found}, {"jurisdiction": place, "day": day})
 
 

@@ -116,7 +116,7 @@ def _reordered(
     price = ranking.asked.price
     own = price[ranking.rows] if priced and price is not None else None
     waits = ranking.wait if wait is None else wait
-    found: First = first(ranking.fits.heads, ranking.matcher.bundle.weighing, waits, len(ranking.rows), own)
+    found: First = first(ranking.fits.heads, ranking.matcher.bundle.counting, waits, len(ranking.rows), own)
     ranks = {position: rank for rank, position in enumerate(found.order.tolist())}
     at, to = standing.place[a], standing.place[b]
     return Change(what, words, float(found.net[at] - found.net[to]), a if ranks[at] < ranks[to] else b)

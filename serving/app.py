@@ -142,7 +142,7 @@ def _add_problems(app: FastAPI) -> None:
         if error.status_code == 400:  # of all that is read, only a body can be unreadable
             return document(request, 422, _counted([problems.NO_JSON]), [problems.NO_JSON])
         if error.status_code in (408, 413):
-            return document(request, 413, error.detail, [])
+            return document(request, error.status_code, error.detail, [])
         return document(request, error.status_code, f"{error.detail} -> the routes are at /docs", [])
 
 

@@ -185,9 +185,13 @@ class Service:
     def keep(self, connection: sa.Connection, caller: Caller, entry: journal.Entry) -> None:
         """Writes the entry and, the first time, the settings it was made under."""
         if caller.tenant not in self._tenants_with_settings:
-            row = {"settings_hash": self.settings.hash, "settings": self.settings.model_dump(mode="json")}
-            insert_new(connection, SETTINGS, {**row, "tenant": caller.tenant, "first_used_at": entry.made_at})
-            self._tenants_with_settings.add(caller.tenant)
+            hashed, known = self.settings.hash, SETTINGS.c
+            mine = sa.and_(known.tenant == caller.tenant, known.settings_hash == hashed)
+            if connection.scalar(sa.select(known.settings_hash).where(mine)) is not None:
+                self._tenants_with_settings.add(caller.tenant)  # kept for good: not by this transaction
+            else:
+                row = {"settings_hash": hashed, "settings": self.settings.model_dump(mode="json")}
+                insert_new(connection, SETTINGS, {**row, "tenant": caller.tenant, "first_used_at": entry.made_at})
         journal.write(connection, entry, caller.tenant)
 
     def kept(self, caller: Caller, recommendation_id: str) -> sa.Row[Any]:

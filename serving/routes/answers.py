@@ -12,6 +12,7 @@ _WORDS = {
     401: "no key, or one that is no longer good",
     403: "the key lacks the scope",
     404: "nothing by that name here",
+    408: "the body did not arrive in time",
     409: "does not go with what is on record",
     410: "erased",
     412: "somebody else changed it in between",
@@ -25,7 +26,8 @@ _WORDS = {
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problem documents of a route, for OpenAPI: what every keyed route may answer, and those named."""
     document = {"model": ProblemDocument, "content": {problems.MEDIA_TYPE: {}}}
-    every = sorted({401, 403, 429, 503, *statuses})
+    slow = {408} if 413 in statuses else set()
+    every = sorted({401, 403, 429, 503, *slow, *statuses})
     return {status: {**document, "description": _WORDS[status]} for status in every}
 
 

@@ -4,6 +4,7 @@ Choosing takes a place, and the slot if one is named, in the same transaction th
 """
 
 import datetime as dt
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -23,7 +24,7 @@ from serving.directory import Directory
 from serving.keys import Caller
 from serving.matcher import Matcher, question
 from serving.places import Record, require_stored, save
-from serving.schemas import RecommendationAnswer, RecommendationRequest
+from serving.schemas import RecommendationRequest
 from serving.service import Service
 from serving.values import Id, Moment
 from serving.writes import Asked, Outcome, once
@@ -79,7 +80,7 @@ class _Wanted:
     """A place that is asked for, and the answer it was shown in."""
 
     entry: sa.Row[Any]
-    answer: RecommendationAnswer
+    answer: Mapping[str, Any]
     request: RecommendationRequest
     sent: ChoiceRequest
     therapist_id: str
@@ -88,7 +89,7 @@ class _Wanted:
     @property
     def rank(self) -> int | None:
         """At which the therapist was shown."""
-        shown = {one.therapist_id: one.rank for one in self.answer.recommendations}
+        shown = {one["therapist_id"]: one["rank"] for one in self.answer["recommendations"]}
         return shown.get(self.therapist_id)
 
     @property
@@ -122,7 +123,7 @@ def choose(service: Service, caller: Caller, recommendation_id: str, sent: Choic
         require_stored(service)
         record = Record.read(connection, caller.tenant, sent.therapist_id)
         entry = journal.read(connection, recommendation_id, caller.tenant)
-        answer = RecommendationAnswer.model_validate_json(entry.answer)
+        answer = json.loads(entry.answer)
         request = RecommendationRequest.model_validate(entry.request)
         wanted = _Wanted(entry, answer, request, sent, sent.therapist_id, now)
         return _take(service, connection, caller, wanted, record)
@@ -173,7 +174,7 @@ def _take(service: Service, connection: sa.Connection, caller: Caller, wanted: _
 
 def _may_choose(connection: sa.Connection, caller: Caller, wanted: _Wanted) -> None:
     """Raises ConflictError for an answer that holds no proposal to choose, or of which a choice still holds."""
-    if wanted.answer.safety.status == "held":
+    if wanted.answer["safety"]["status"] == "held":
         raise ConflictError(
             "this answer is held until a clinician has talked with the client -> a clinician releases it with "
             "POST /v1/recommendations/{id}/release; choose from the answer that this gives"

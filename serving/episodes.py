@@ -6,18 +6,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from data.errors import ConflictError, NotFoundError, PreconditionError, Problem, RequestError
+from data.errors import ConflictError, NotFoundError, Problem, RequestError
 from data.sql import EPISODES
 from data.versions import current, take_turn
 from serving.courses import CourseSent, course_row, etag_of, impossible, is_open, state_of, told
 from serving.keys import Caller
 from serving.places import Record, require_stored, save
 from serving.service import Service, no_database
+from serving.therapists import check_match
 from serving.writes import Asked, Outcome, once
 
 Course = Mapping[str, Any]
 _FIXED = ("therapist_id", "assigned_by")
 """What a course keeps from its beginning to its end."""
+_NOON = dt.time(12)
+"""Of a match only the day is known; at noon nearly all zones have the same day."""
 
 
 def put(
@@ -34,7 +37,7 @@ def put(
         take_turn(connection, caller.tenant)
         row = course_row(connection, caller.tenant, episode_id, lock=True)
         before = None if row is None else dict(row._mapping)
-        _check_unchanged(before, if_match)
+        check_match(if_match, None if before is None else etag_of(before))
         after = _begun(service, caller, episode_id, sent, now) if before is None else _changed(service, before, sent)
         problems = list(impossible(after, now.astimezone(service.settings.zone).date(), service.settings.zone))
         if problems:
@@ -70,14 +73,6 @@ def _outcome(course: Course, record: Record, now: dt.datetime, status: int) -> O
     return Outcome(status, told(course, record, now).model_dump_json().encode(), headers, course["client_id"])
 
 
-def _check_unchanged(before: Course | None, if_match: str | None) -> None:
-    if if_match is None:
-        return
-    tags = {tag.strip() for tag in if_match.split(",")}
-    if before is None or not tags & {"*", etag_of(before)}:
-        raise PreconditionError("the episode is not as it was when it was read -> read it again, then decide")
-
-
 def _begun(service: Service, caller: Caller, episode_id: str, sent: CourseSent, now: dt.datetime) -> Course:
     """A course that did not begin with a choice here.
 
@@ -93,7 +88,7 @@ def _begun(service: Service, caller: Caller, episode_id: str, sent: CourseSent, 
         rule = "there is no such episode yet, and a new one needs it"
         raise RequestError([Problem(name, "missing", rule, "give it, or see that the id is right") for name in missing])
     day = sent.matched_on or sent.started_on
-    matched_at = now if day is None else dt.datetime.combine(day, dt.time.min, service.settings.zone)
+    matched_at = now if day is None else dt.datetime.combine(day, _NOON, service.settings.zone)
     return {
         **sent.model_dump(exclude={"matched_on", "even_if_full"}),
         "tenant": caller.tenant,

@@ -50,7 +50,7 @@ def erase(service: Service, caller: Caller, client_id: str, asked: Asked) -> Out
         take_turn(connection, caller.tenant)
         episodes = _episodes(connection, caller.tenant, client_id)
         freed = _free_places(connection, caller.tenant, episodes, now)
-        removed = _remove(connection, caller.tenant, client_id, [row.episode_id for row in episodes], now)
+        removed = _remove(connection, caller.tenant, client_id, episodes, now)
         if not any(removed.values()):
             raise _nothing_left(connection, caller.tenant, client_id)
         receipt = Receipt(receipt_id=new_id(now), erased_at=now, removed=removed, places_freed=freed)
@@ -88,10 +88,12 @@ def _free_places(connection: sa.Connection, tenant: str, episodes: list[sa.Row[A
 
 
 def _remove(
-    connection: sa.Connection, tenant: str, client_id: str, episodes: list[str], now: dt.datetime
+    connection: sa.Connection, tenant: str, client_id: str, courses: list[sa.Row[Any]], now: dt.datetime
 ) -> dict[str, int]:
     """Rows removed or emptied, by table."""
-    answers = [row.recommendation_id for row in connection.execute(_recommendations(tenant, client_id))]
+    episodes = [row.episode_id for row in courses]
+    answers = {*connection.scalars(_recommendations(tenant, client_id))}
+    answers |= {row.recommendation_id for row in courses if row.recommendation_id}
 
     def delete(table: sa.Table, *whose: sa.ColumnElement[bool]) -> int:
         return connection.execute(sa.delete(table).where(table.c.tenant == tenant, sa.or_(*whose))).rowcount
@@ -104,14 +106,14 @@ def _remove(
     tables = (SAFETY_TASKS, CHOICES, CORRECTIONS, MEASURES, EPISODES, IDEMPOTENCY)
     removed = {table.name: delete(table, *about(table)) for table in tables}
     removed["allocations"] = _empty_allocations(connection, tenant, client_id, now)
-    return removed | {"recommendations": _empty_answers(connection, tenant, client_id, now)}
+    return removed | {"recommendations": _empty_answers(connection, tenant, answers, now)}
 
 
-def _empty_answers(connection: sa.Connection, tenant: str, client_id: str, now: dt.datetime) -> int:
+def _empty_answers(connection: sa.Connection, tenant: str, answers: set[str], now: dt.datetime) -> int:
     table = RECOMMENDATIONS
     nothing: dict[str, Any] = {"request": sa.null(), "propensities": sa.null(), "prices": {}}
     gone = {**nothing, "answer": None, "client_id": None, "seed": None, "erased_at": now}
-    mine = (table.c.tenant == tenant, table.c.client_id == client_id)
+    mine = (table.c.tenant == tenant, table.c.recommendation_id.in_(answers))
     return connection.execute(sa.update(table).where(*mine).values(**gone)).rowcount
 
 

@@ -56,13 +56,13 @@ class TaskClosing(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    closed_by: Id = Field(description="pseudonym of the clinician who closes it")
+    who: Id = Field(description="the clinician who closes it, by a pseudonym or a staff number")
     reason: Annotated[str, Field(min_length=3, max_length=500)] = Field(
         description="what was done; only clinicians and auditors read it, and an erasure removes it"
     )
 
 
-EXAMPLE_CLOSING: dict[str, Any] = {"closed_by": "clinician-7", "reason": "Talked with the client; plan agreed."}
+EXAMPLE_CLOSING: dict[str, Any] = {"who": "clinician-7", "reason": "Talked with the client; plan agreed."}
 
 
 def open_task(
@@ -89,15 +89,6 @@ def open_task_of(connection: sa.Connection, tenant: str, episode_id: str) -> str
     mine = (tasks.c.tenant == tenant, tasks.c.episode_id == episode_id, tasks.c.closed_at.is_(None))
     newest = sa.select(tasks.c.task_id).where(*mine).order_by(tasks.c.opened_at.desc(), tasks.c.task_id.desc())
     return connection.scalar(newest.limit(1))
-
-
-def open_and_overdue(engine: sa.Engine, now: dt.datetime) -> tuple[int, int]:
-    """How many tasks of all tenants are open, and how many of those are late."""
-    tasks = SAFETY_TASKS
-    late = sa.func.count().filter(tasks.c.due_at < now)
-    with engine.connect() as connection:
-        row = connection.execute(sa.select(sa.func.count(), late).where(tasks.c.closed_at.is_(None))).one()
-    return int(row[0]), int(row[1])
 
 
 def listed(service: Service, caller: Caller, state: State, limit: int, cursor: str | None) -> TaskList:
@@ -134,10 +125,10 @@ def close(service: Service, caller: Caller, task_id: str, sent: TaskClosing, ask
         if task is None:
             raise NotFoundError("no such task here -> GET /v1/safety/tasks lists them")
         if task.closed_at is None:
-            closed = {"closed_at": now, "closed_by": sent.closed_by, "reason": sent.reason}
+            closed = {"closed_at": now, "closed_by": sent.who, "reason": sent.reason}
             connection.execute(sa.update(SAFETY_TASKS).where(mine).values(**closed))
             task = connection.execute(sa.select(SAFETY_TASKS).where(mine)).one()
-        elif (task.closed_by, task.reason) != (sent.closed_by, sent.reason):
+        elif (task.closed_by, task.reason) != (sent.who, sent.reason):
             raise ConflictError(
                 f"this task was closed on {task.closed_at:%Y-%m-%d} by {task.closed_by} -> nothing is left to do here"
             )

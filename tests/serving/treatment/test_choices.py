@@ -240,6 +240,16 @@ def test_a_held_answer_is_released_before_anybody_is_chosen(desk: "Desk") -> Non
         assert "clinician" in refused.json()["detail"]
 
 
+def test_from_what_a_clinician_released_somebody_can_be_chosen(desk: "Desk") -> None:
+    held = desk.ask(measures=[{"instrument": "phq9", "item": 9, "value": 3}])
+    path = f"/v1/recommendations/{held['recommendation_id']}/release"
+    released = desk.as_("clinician").post(path, json={"who": "clinician-7", "reason": "Talked on the phone."})
+    assert released.status_code == 200, released.text
+    answer = released.json()
+    chosen = desk.choose(answer, therapist_id=answer["recommendations"][0]["therapist_id"])
+    assert chosen.status_code == 201, chosen.text
+
+
 # -- declined, and what does not fit ---------------------------------------------------------------------------------
 
 

@@ -97,6 +97,15 @@ def test_that_an_answer_was_given_stays_but_it_cannot_be_read(desk: "Desk") -> N
         assert connection.scalar(empty) == 1
 
 
+def test_an_answer_to_a_client_without_an_id_goes_with_the_course_that_names_them(desk: "Desk") -> None:
+    nameless = {name: value for name, value in desk.body["client"].items() if name != "client_id"}
+    answer = desk.ask(client=nameless)
+    chosen = desk.choose(answer, therapist_id=answer["recommendations"][0]["therapist_id"]).json()
+    assert desk.put(chosen["episode_id"], client_id=CLIENT).status_code == 200
+    assert desk.as_("admin").delete(f"/v1/clients/{CLIENT}").json()["removed"]["recommendations"] == 1
+    assert desk.client.get(f"/v1/recommendations/{answer['recommendation_id']}").status_code == 410
+
+
 def test_places_and_slots_that_the_client_held_are_free_again(desk: "Desk") -> None:
     told = treated(desk, CLIENT, "e-1")
     desk.as_("admin").delete(f"/v1/clients/{CLIENT}")

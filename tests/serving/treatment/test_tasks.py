@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from serving.tasks import EXAMPLE_CLOSING, open_and_overdue
+from serving.tasks import EXAMPLE_CLOSING
 
 if TYPE_CHECKING:
     import httpx
@@ -29,7 +29,6 @@ def ids(client: "httpx.Client", **query: Any) -> list[str]:
 def test_the_late_come_first_and_each_says_what_raised_it(desk: "Desk") -> None:
     clinician = desk.as_("clinician")
     later = NOW + dt.timedelta(hours=25)
-    before = open_and_overdue(desk.engine, later)
     early = report(desk)
     desk.moment = NOW + dt.timedelta(hours=23)
     late = report(desk)
@@ -39,7 +38,6 @@ def test_the_late_come_first_and_each_says_what_raised_it(desk: "Desk") -> None:
     tasks = clinician.get("/v1/safety/tasks").json()["tasks"]
     assert [task["state"] for task in tasks] == ["overdue", "open"]
     assert (tasks[0]["raised_by"], tasks[0]["client_id"]) == (["phq9.9"], "c-1042")
-    assert open_and_overdue(desk.engine, later) == (before[0] + 2, before[1] + 1)
 
 
 def test_pages_follow_each_other_without_gap_or_repeat(desk: "Desk") -> None:
@@ -66,15 +64,15 @@ def test_pages_follow_each_other_without_gap_or_repeat(desk: "Desk") -> None:
 def test_a_task_is_closed_once_by_somebody_with_a_reason(desk: "Desk") -> None:
     clinician, task = desk.as_("clinician"), report(desk)
     path = f"/v1/safety/tasks/{task}/close"
-    assert clinician.post(path, json={"closed_by": "clinician-7"}).status_code == 422
+    assert clinician.post(path, json={"who": "clinician-7"}).status_code == 422
     assert clinician.post(path, json={"reason": "Talked."}).status_code == 422
     closed = clinician.post(path, json=EXAMPLE_CLOSING)
     assert closed.status_code == 200, closed.text
     told = closed.json()
-    assert (told["state"], told["closed_by"]) == ("closed", EXAMPLE_CLOSING["closed_by"])
+    assert (told["state"], told["closed_by"]) == ("closed", EXAMPLE_CLOSING["who"])
     assert dt.datetime.fromisoformat(told["closed_at"]) == NOW
     assert clinician.post(path, json=EXAMPLE_CLOSING).json() == told
-    other = clinician.post(path, json={**EXAMPLE_CLOSING, "closed_by": "clinician-8"})
+    other = clinician.post(path, json={**EXAMPLE_CLOSING, "who": "clinician-8"})
     assert (other.status_code, "clinician-7" in other.json()["detail"]) == (409, True)
     assert ids(clinician) == []
     assert ids(clinician, status="closed") == [task]

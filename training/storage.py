@@ -13,7 +13,7 @@ seal            a digest of all of these, the manifest included
 import hashlib
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,13 @@ from training.bundle import FORMAT, Bundle, Manifest, Records
 from training.config import FitConfig
 from training.design import Design
 from training.fits import Prepared
-from training.head import Head, HeadInfo
+from training.head import Head, HeadInfo, PairPosterior
 from training.predicted import Span, predicted
 from training.remainder import Remainder
 
 Floats = npt.NDArray[np.float64]
+Fitting = Callable[[Columns, Prepared, npt.NDArray[np.int64]], Mapping[str, PairPosterior]]
+"""The fits of one client with therapists of a directory."""
 
 TOLERANCE = 1e-9
 SEAL = "seal"
@@ -152,22 +154,26 @@ def differences(bundle: Bundle, golden: Mapping[str, Any]) -> list[str]:
     """What the golden rows give today that they did not give in training; empty if nothing."""
     now, then = compute(bundle, golden), golden["computed"]
     names = [] if now["columns"] == then["columns"] else ["names of columns"]
-    return names + _differing(now, {name: values for name, values in then.items() if name != "columns"})
+    numbers = {name: values for name, values in then.items() if name != "columns"}
+    served = compute(bundle, golden, lambda *asked: bundle.fits(*asked).heads)
+    otherwise = [f"{name}, as it is served" for name in _differing(served, numbers)]
+    return names + (_differing(now, numbers) or otherwise)
 
 
 def _differing(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[str]:
     return [name for name, values in then.items() if not _same(now.get(name), values)]
 
 
-def compute(bundle: Bundle, golden: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns of every golden pair; fit, variance and prognosis of every golden client."""
+def compute(bundle: Bundle, golden: Mapping[str, Any], fits: Fitting | None = None) -> dict[str, Any]:
+    """Columns of every golden pair; fit, variance and prognosis of every golden client, by `posteriors` or `fits`."""
+    fitted = fits or bundle.posteriors
     clients, prepared = _golden_rows(bundle, golden)
     size, ids = clients.size, golden["ids"]
     built = bundle.features.build(clients, prepared.columns, Pairs.all(size, len(ids)))
     computed: dict[str, Any] = {"columns": list(bundle.features.columns), "built": _json_floats(built)}
     for row in range(size):
         client = clients.take(np.array([row]))
-        for name, fit in bundle.posteriors(client, prepared, np.arange(len(ids))).items():
+        for name, fit in fitted(client, prepared, np.arange(len(ids))).items():
             computed[f"{name} fit of row {row}"] = fit.mean.tolist()
             computed[f"{name} variance of row {row}"] = ((fit.loading**2).sum(axis=1) + fit.own).tolist()
             computed[f"{name} prognosis of row {row}"] = [bundle.expected(bundle.heads[name], client)]

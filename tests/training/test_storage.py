@@ -207,3 +207,11 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 def test_golden_rows_keep_what_is_for_audits_only_out(trained: Trained):
     assert not {"disability", "sexual_orientation", "client_id", "data_use"} & set(golden(trained.folder)["clients"])
     assert "npi" not in golden(trained.folder)["therapists"]
+
+
+def test_golden_rows_are_also_computed_as_a_server_does(trained: Trained):
+    rows = golden(trained.folder)
+    bundle = load(trained.folder)
+    vars(bundle)["stack"] = replace(bundle.stack, b=bundle.stack.b * 1.001)  # what only answers are worked out from
+    assert all(name.endswith("as it is served") for name in differences(bundle, rows))
+    assert "outcome fit of row 0, as it is served" in differences(bundle, rows)

@@ -202,7 +202,7 @@ def requests_a_second(server: Server) -> float:
 
 def _memory(folder: Path, base: DirectoryData, count: int) -> dict[str, float]:
     with _served(folder, base, count) as server:
-        check(server.ask(), count)
+        check(server.warm(), count)
         server.ask()
         return {str(count): server.memory_mb()}
 

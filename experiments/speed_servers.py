@@ -28,6 +28,7 @@ by_when = "At once."
 [limits]
 requests_per_minute = 100000000
 at_once = 1000
+seconds = 60
 """
 
 PEER_ROUNDS = 300
@@ -64,6 +65,17 @@ class Server:
         if answer.status != 200:
             raise RuntimeError(f"{self.path} answered {answer.status}: {content[:500]!r}")
         return content
+
+    def warm(self) -> bytes:
+        """The first answer, which waits until the directory has been read."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.ask()
+            except RuntimeError as error:
+                if "503" not in str(error) or time.monotonic() > until:
+                    raise
+            time.sleep(1)
 
     def again(self) -> "Server":
         """The same over another connection."""

@@ -129,7 +129,7 @@ def _facts(again: Again, a: int, b: int, below: int) -> Iterator[Change]:
     if not problems:
         return
     main = sets.vocabulary[int(sets.first[0])]
-    therapists = again.matcher.directory.practice.therapists
+    therapists = again.matcher.directory.columns
     for column, words in _FACTS.items():
         values = therapists.set(column)
         if main in values.vocabulary and values.member[below, values.vocabulary.index(main)]:
@@ -151,11 +151,9 @@ def _tried(matcher: Matcher, asked: Question, what: str, words: str, a: int, b: 
 
 def _with_word(matcher: Matcher, column: str, row: int, word: str) -> Matcher:
     """The directory with one more word in one profile."""
-    directory = matcher.directory
-    therapists = directory.practice.therapists
-    changed = replace(therapists, sets={**therapists.sets, column: _added(therapists, column, row, word)})
-    practice = replace(directory.practice, therapists=changed)
-    return replace(matcher, directory=replace(directory, practice=practice), _prepared={})
+    columns = matcher.directory.columns
+    changed = replace(columns, sets={**columns.sets, column: _added(columns, column, row, word)})
+    return replace(matcher, directory=replace(matcher.directory, columns=changed), _prepared={})
 
 
 def _added(therapists: Columns, column: str, row: int, word: str) -> Sets:

@@ -67,7 +67,7 @@ def pose(matcher: Matcher, waiting: Sequence[Waiting], cases: OpenCases, terms: 
     if strange:
         raise ConfigError(strange)
     clients = tuple(_client(matcher, one, now) for one in waiting)
-    return Posed(clients, _problem(matcher, clients, cases, terms))
+    return Posed(clients, _problem(matcher, clients, cases, terms, now))
 
 
 def _client(matcher: Matcher, one: Waiting, now: dt.datetime) -> Client | list[Problem]:
@@ -98,9 +98,9 @@ def _client(matcher: Matcher, one: Waiting, now: dt.datetime) -> Client | list[P
 
 
 def _problem(
-    matcher: Matcher, clients: Sequence[Client | list[Problem]], cases: OpenCases, terms: Terms
+    matcher: Matcher, clients: Sequence[Client | list[Problem]], cases: OpenCases, terms: Terms, now: dt.datetime
 ) -> WaitingList:
-    places = places_of(matcher)
+    places = matcher.directory.places(now)
     if terms.most_new is not None:
         places = np.minimum(places, terms.most_new)
     flags = [(one.severe, one.risk) if isinstance(one, Client) else (False, False) for one in clients]
@@ -116,14 +116,6 @@ def _problem(
     options = _options(matcher, clients)
     groups = _groups(clients, terms.groups)
     return WaitingList(len(clients), options, places, limits, groups, terms.max_extra_days, terms.floor)
-
-
-def places_of(matcher: Matcher) -> Ints:
-    """(therapists,): new clients each can take today; none where capacity or open cases are not on record."""
-    therapists = matcher.directory.practice.therapists
-    free = therapists.number("caseload_capacity") - therapists.number("open_cases")
-    free = np.where(therapists.number("accepts_new") == 1, np.maximum(np.nan_to_num(free), 0.0), 0.0)
-    return free.astype(np.int64)
 
 
 def _options(matcher: Matcher, clients: Sequence[Client | list[Problem]]) -> Options:

@@ -8,7 +8,7 @@ import numpy as np
 
 from data.errors import Problem
 from features.columns import Floats, Ints
-from serving.allocation import Client, Posed, Terms, places_of, pose
+from serving.allocation import Client, Posed, Terms, pose
 from serving.allocation_answer import (
     AllocationAnswer,
     AllocationCounts,
@@ -67,7 +67,7 @@ class _Told:
                 placed=len(placed),
                 held=len(held),
                 unplaced=len(left),
-                places=int(places_of(self.matcher).sum()),
+                places=int(self.matcher.directory.places(now).sum()),
             ),
             utility=self._mean_utility(found.chosen),
             utility_next_available=self._mean_utility(found.next_available),

@@ -17,7 +17,7 @@ from data.dataset import Dataset, read
 from data.errors import ConfigError, NotFoundError
 from features.eligibility import judge
 from serving.allocate import app
-from serving.allocation import Terms, places_of, pose
+from serving.allocation import Terms, pose
 from serving.allocation_answer import AllocationAnswer
 from serving.allocation_text import lines
 from serving.allocation_told import allocation
@@ -139,7 +139,7 @@ def test_hard_rules_places_and_terms_hold_and_everyone_is_accounted_for(
     assert (counts.waiting, counts.placed + counts.held + counts.unplaced) == (count, count)
     requests = {one.client_id: given_request(one) for one in listed}
     load = Counter(one.therapist_id for one in answer.assignments)
-    places = dict(zip(matcher.directory.ids, places_of(matcher).tolist(), strict=True))
+    places = dict(zip(matcher.directory.ids, matcher.directory.places(NOW).tolist(), strict=True))
     assert all(number <= min(places[name], new or 99) for name, number in load.items())
     booked = [(one.therapist_id, one.starts_at) for one in answer.assignments]
     assert len(set(booked)) == len(booked)

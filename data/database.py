@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import re
 import secrets
 import sqlite3
 import time
@@ -94,6 +95,14 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that writes: committed whole at the end of the block, or not at all."""
     with engine.execution_options(writes=True).begin() as connection:
         yield connection
+
+
+def tenant_named(name: str) -> str:
+    """The name of a tenant as it was given. Raises ConfigError for one that no row could carry."""
+    if not re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", name):
+        rule = "a tenant's name has 1 to 64 letters, digits and . _ : -"
+        raise ConfigError([Problem("--tenant", repr(name[:20]), rule, "name another")])
+    return name
 
 
 def insert_new(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from data.database import writing
+from data.database import tenant_named, writing
 from data.dataset import Dataset
 from data.directory import (
     KINDS,
@@ -56,7 +56,7 @@ def load(engine: sa.Engine, directory: DirectoryData, now: dt.datetime, tenant: 
     that open choices hold stay booked. Prices stay until they run out.
     """
     with writing(engine) as connection:
-        take_turn(connection, tenant)
+        take_turn(connection, tenant_named(tenant))
         before = _stored(connection, tenant)
         after = _keeping_places(directory, before, now)
         changed = {kind: _changes(before[kind], after[kind]) for kind in after}

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 import sqlalchemy as sa
 
-from data.database import writing
+from data.database import tenant_named, writing
 from data.errors import BusyError, ConfigError, NoKeyError, NotFoundError, Problem
 from data.sql import DIRECTORY_VERSIONS, KEYS
 
@@ -76,7 +76,7 @@ def create(
         raise ConfigError(wrong)
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     info = KeyInfo(key_id, name, tuple(s for s in SCOPES if s in scopes), now, now + dt.timedelta(days=days), None)
-    row = {**info.__dict__, "scopes": list(info.scopes), "tenant": tenant, "secret_hash": _hash(secret)}
+    row = {**info.__dict__, "scopes": list(info.scopes), "tenant": tenant_named(tenant), "secret_hash": _hash(secret)}
     with writing(engine) as connection:
         connection.execute(sa.insert(KEYS), row)
     return info, f"{PREFIX}_{key_id}_{secret}"

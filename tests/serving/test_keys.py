@@ -204,3 +204,14 @@ def test_a_write_that_was_refused_is_not_remembered(service: "Live", body: dict[
 @pytest.mark.parametrize("key", ["", "x" * 129])
 def test_a_key_for_repeats_that_cannot_be_kept_is_refused(service: "Live", body: dict[str, Any], key: str) -> None:
     assert sent(service.as_("platform"), body, key).status_code == 422
+
+
+@pytest.mark.parametrize("name", ["", "two words", "x" * 65, "a|b"])
+def test_a_tenant_that_no_row_could_carry_is_refused_by_name(
+    engine: sa.Engine, listed: DirectoryData, name: str
+) -> None:
+    with pytest.raises(ConfigError, match="--tenant"):
+        keys.create(engine, name, "intake form", ["platform"], NOW)
+    with pytest.raises(ConfigError, match="--tenant"):
+        load(engine, listed, NOW, name)
+    engine.dispose()

@@ -95,14 +95,14 @@ def episode_rows(found: Iterable[Course]) -> Rows:
     for course in found:
         if course.row is None:
             assert course.asked is not None
-            rows.append({"referred_on": course.asked.day, "ending": "waiting"} | _who(course))
+            rows.append({"referred_on": _referred(course), "ending": "waiting", **_who(course)})
             continue
         row = course.row
         matched = row.matched_at.date()
         values = {name: getattr(row, name) for name in _AS_THEY_ARE}
         open_ended = "ongoing" if row.ended_on is None and row.ending is None else row.ending
         matched = min(matched, row.started_on or matched)
-        referred = row.referred_on or (course.asked.day if course.asked else None)
+        referred = _referred(course)
         dates = {"matched_on": matched, "referred_on": None if referred is None else min(referred, matched)}
         rows.append({**values, **dates, "ending": open_ended} | _who(course))
     return [_texts(row) for row in rows]
@@ -169,6 +169,16 @@ def directory_rows(connection: sa.Connection, tenant: str, version: int) -> dict
 
 _AS_THEY_ARE = ("therapist_id", "started_on", "ended_on", "sessions_attended", "assigned_by", "propensity")
 _MEASURE = ("episode_id", "session", "instrument", "item", "rater", "taken_on", "value")
+
+
+def _referred(course: Course) -> dt.date | None:
+    """The day of the referral; who had answered a questionnaire before was known by then."""
+    days = [course.row.referred_on] if course.row is not None and course.row.referred_on else []
+    if course.asked is not None:
+        days += [] if days else [course.asked.day]
+        taken = (one.get("taken_on") for one in course.asked.request.get("measures", ()))
+        days += [dt.date.fromisoformat(day) for day in taken if day]
+    return min(days, default=None)
 
 
 def _who(course: Course) -> dict[str, str]:

@@ -1,8 +1,10 @@
 """Courses of treatment: what is true is on record, a start keeps the place, an ending frees it."""
 
 import datetime as dt
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data.exporting import export
 from data.sql import EPISODES
 from serving.courses import EXAMPLE_COURSE
 
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
     from tests.serving.treatment.conftest import Desk
 
 NOW = dt.datetime(2026, 10, 1, 9, 0, tzinfo=dt.UTC)
+PHQ9 = {"instrument": "phq9", "item": 0, "value": 14}
 ENDED = {"ended_on": "2026-10-01", "ending": "dropout"}
 
 
@@ -197,6 +200,23 @@ def test_the_example_records_a_course(desk: "Desk") -> None:
     response = desk.client.put("/v1/episodes/e-1042", json=EXAMPLE_COURSE)
     assert response.status_code == 201, response.text
     assert response.headers["location"] == "/v1/episodes/e-1042"
+
+
+def test_courses_as_they_are_on_record_make_a_dataset_without_problems(desk: "Desk", tmp_path: Path) -> None:
+    """Also where a questionnaire was answered days before anybody was asked for."""
+    answer = desk.ask(measures=[{"instrument": "phq9", "item": 0, "value": 14, "taken_on": "2026-09-20"}])
+    episode = desk.choose(answer, therapist_id=answer["recommendations"][0]["therapist_id"]).json()["episode_id"]
+    desk.ask(client={**desk.body["client"], "client_id": "c-2"}, measures=[{**PHQ9, "taken_on": "2026-09-20"}])
+    desk.begin("e-5", therapist_id="t-00001", referred_on="2026-08-20", matched_on="2026-08-28")
+    desk.moment = NOW + dt.timedelta(days=3)
+    assert desk.put(episode, started_on="2026-10-03", sessions_attended=1).status_code == 200
+    for measured in (
+        desk.measure({**PHQ9, "taken_on": "2026-10-03"}, episode_id=episode),
+        desk.measure({**PHQ9, "taken_on": "2026-08-20"}, episode_id="e-5", session=0),
+    ):
+        assert measured.status_code == 200, measured.text
+    exported = export(desk.engine, tmp_path / "served", desk.moment, desk.tenant)
+    assert (exported.tables["episodes"], exported.tables["measures"]) == (3, 4)
 
 
 def test_another_tenant_and_another_scope_are_told_nothing_of_a_course(desk: "Desk") -> None:

@@ -43,8 +43,9 @@ from serving.routes import (
     therapists,
 )
 from serving.schemas import FieldProblem, RecommendationRequest
-from serving.service import Clock, Service, Sources, utc_now
+from serving.service import Clock, Service, Sources, no_database, utc_now
 from serving.settings import Settings
+from serving.writes import NOT_THERE
 
 DESCRIPTION = """
 Ranks the therapists whom one client can really see, says why, and says what waiting for one would bring.
@@ -136,6 +137,12 @@ def _add_problems(app: FastAPI) -> None:
 
     for known in STATUS:
         app.add_exception_handler(known, refused)
+
+    def no_answer(request: Request, error: Exception) -> JSONResponse:
+        return refused(request, no_database(error))
+
+    for failure in NOT_THERE:
+        app.add_exception_handler(failure, no_answer)
 
     @app.exception_handler(HTTPException)
     def other(request: Request, error: HTTPException) -> JSONResponse:

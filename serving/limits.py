@@ -56,7 +56,8 @@ class Cap:
         state = scope.setdefault("state", {})
         state["until"] = until = time.monotonic() + self._seconds
         try:
-            await asyncio.wait_for(self._free.acquire(), self._seconds)
+            async with asyncio.timeout(self._seconds):
+                await self._free.acquire()
         except TimeoutError:
             refusal = problems.respond(503, BUSY, state.get("request_id", ""), [], _RETRY)
             await refusal(scope, receive, send)
@@ -84,7 +85,8 @@ def _in_time(receive: Receive, until: float) -> Receive:
         if whole:
             return await receive()
         try:
-            message = await asyncio.wait_for(receive(), max(until - time.monotonic(), 0.001))
+            async with asyncio.timeout(until - time.monotonic()):
+                message = await receive()
         except TimeoutError:
             raise HTTPException(408, _SLOW) from None
         whole = not message.get("more_body", False)

@@ -16,7 +16,7 @@ from serving.keys import Caller
 LONGEST_KEY = 128
 KEPT_HOURS = 24
 REPLAYED = "Idempotency-Replayed"
-_NOT_THERE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.ProgrammingError, sa.exc.TimeoutError)
+NOT_THERE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.ProgrammingError, sa.exc.TimeoutError)
 """How a database says that it, or a table of it, cannot be used now."""
 
 
@@ -64,7 +64,7 @@ def once(
 
     try:
         return earlier(engine, caller, asked, now) or _first(engine, caller, asked, now, in_time)
-    except (*_NOT_THERE, OSError) as error:
+    except (*NOT_THERE, OSError) as error:
         raise JournalError(
             f"it could not be kept ({type(error).__name__}), so it was not done "
             "-> try again; if it stays so, look at the database"

@@ -89,7 +89,8 @@ def compare(again: Again, a: str, b: str) -> Comparison:
     if not {a, b} <= place.keys():
         raise NotFoundError("the directory of this answer lists no such therapist -> see that both ids are right")
     judgement = judge(again.asked.practice, again.asked.ask)
-    standing = Standing.of(again.matcher, again.asked, judgement, again) if judgement.eligible.any() else None
+    lot = None if again.assessment.needs_task else again.draw
+    standing = Standing.of(again.matcher, again.asked, judgement, lot) if judgement.eligible.any() else None
     return _Pair(again, judgement, standing, place[a], place[b]).told()
 
 

@@ -9,12 +9,15 @@ import numpy as np
 from features.columns import Columns, Floats, Sets
 from features.eligibility import Judgement, judge
 from features.practice import the_words
+from serving.exploration import Draw
 from serving.matcher import Matcher, Question, question
 from serving.past import Again
 from serving.recommend import Ranking
 from training.first import First, first
 
 MOST_TRIED = 12
+_NEAR = 64
+"""How far down one of the two is looked for before everybody is put in order."""
 _FACTS = {"trained_for": "verified training for {}", "specialties": "{} among the specialties"}
 
 
@@ -25,12 +28,17 @@ class Standing:
     ranking: Ranking
 
     @classmethod
-    def of(cls, matcher: Matcher, asked: Question, judgement: Judgement, again: Again | None = None) -> "Standing":
-        """All in order; of an answer that was given (`again`), as its lot was drawn."""
-        rows = np.flatnonzero(judgement.eligible)
-        everybody = replace(asked, request=asked.request.model_copy(update={"k": max(len(rows), 1)}))
-        lot = None if again is None or again.assessment.needs_task else again.draw
-        return cls(Ranking.of(matcher, everybody, judgement, rows, lot))
+    def of(cls, matcher: Matcher, asked: Question, judgement: Judgement, lot: Draw | None = None) -> "Standing":
+        """All in order; `lot` as it was drawn for an answer that was given."""
+        return cls.first_of(matcher, asked, judgement, int(np.count_nonzero(judgement.eligible)), lot)
+
+    @classmethod
+    def first_of(
+        cls, matcher: Matcher, asked: Question, judgement: Judgement, k: int, lot: Draw | None = None
+    ) -> "Standing":
+        """The first k in order."""
+        wanted = replace(asked, request=asked.request.model_copy(update={"k": k}))
+        return cls(Ranking.of(matcher, wanted, judgement, np.flatnonzero(judgement.eligible), lot))
 
     @cached_property
     def place(self) -> dict[int, int]:
@@ -41,6 +49,10 @@ class Standing:
     def ranks(self) -> dict[int, int]:
         """Rank of each position, from 1."""
         return {position: rank for rank, position in enumerate(self.ranking.explored.order.tolist(), 1)}
+
+    def has_rank(self, row: int) -> bool:
+        """Whether who is at this row is among those in order."""
+        return self.place[row] in self.ranks
 
     def rank(self, row: int) -> int:
         """Rank of who is at this row of the directory."""
@@ -145,8 +157,11 @@ def _tried(matcher: Matcher, asked: Question, what: str, words: str, a: int, b: 
     eligible = [row for row in (a, b) if judgement.eligible[row]]
     if len(eligible) < 2:
         return Change(what, words, None, eligible[0] if eligible else None)
-    standing = Standing.of(matcher, asked, judgement)
-    return Change(what, words, standing.difference(a, b), min(eligible, key=standing.rank))
+    standing = Standing.first_of(matcher, asked, judgement, _NEAR)
+    if not standing.has_rank(a) and not standing.has_rank(b):
+        standing = Standing.of(matcher, asked, judgement)
+    above = min(filter(standing.has_rank, (a, b)), key=standing.rank)
+    return Change(what, words, standing.difference(a, b), above)
 
 
 def _with_word(matcher: Matcher, column: str, row: int, word: str) -> Matcher:

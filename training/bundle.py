@@ -15,10 +15,11 @@ from features.columns import Columns, Pairs
 from features.rows import CLIENT_KINDS, THERAPIST_KINDS, client_columns, with_track
 from features.track import CASES_WITH
 from training.design import Design
-from training.fits import Met, Prepared, Stack, Together, chance_a_unit
+from training.fits import Met, Prepared, Together, chance_a_unit
 from training.head import Head, PairPosterior, used_effects
 from training.parts import Fits
 from training.ranking import Weighing
+from training.stack import Stack
 
 if TYPE_CHECKING:
     from training.predicted import Span

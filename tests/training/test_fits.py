@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from features.columns import Columns
 from training.config import FitConfig
-from training.fits import Met, Prepared, Stack, Together, chance_a_unit
+from training.fits import Met, Prepared, Together, chance_a_unit
 from training.head import Head, HeadInfo
 from training.mixed import Solution
+from training.stack import Stack
 
 Floats = npt.NDArray[np.float64]
 OWN, PAIR, CLIENT, EFFECTS = 3, 2, 2, 4

@@ -7,7 +7,7 @@ import pytest
 
 from features.columns import Columns
 from training.config import FitConfig
-from training.fits import Met, Prepared, Stack, Together
+from training.fits import Met, Prepared, Together
 from training.head import Head, HeadInfo
 from training.mixed import Structure, fit
 from training.parts import Fits
@@ -15,6 +15,7 @@ from training.proving import search
 from training.ranking import Weighing
 from training.remainder import Remainder, grow
 from training.shares import Crossed
+from training.stack import Stack
 from training.sums import Sums
 
 

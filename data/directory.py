@@ -49,7 +49,9 @@ class DirectoryData:
     meta: DirectoryMeta
     entries: Entries
     episodes: frozenset[str] = field(default=frozenset(), compare=False)
-    """Episodes that the dataset holds: their places are in its own count."""
+    """Episodes that the dataset holds: it knows whether they take a place."""
+    open_episodes: frozenset[str] = field(default=frozenset(), compare=False)
+    """Those of them that do: their places are in its own count."""
 
 
 def in_force(until: str | None, now: dt.datetime) -> bool:

@@ -44,15 +44,16 @@ def from_dataset(dataset: Dataset) -> DirectoryData:
         "slots": _slots(dataset, profiles),
         "caseload": _caseloads(dataset, profiles),
     }
-    episodes = frozenset(map(str, dataset["episodes"]["episode_id"]))
-    return DirectoryData(0, f"{manifest.name}@{dataset.fingerprint()}", meta, entries, episodes)
+    episodes, is_open = dataset["episodes"]["episode_id"], _is_open(dataset)
+    known, counted = frozenset(map(str, episodes)), frozenset(map(str, episodes[is_open]))
+    return DirectoryData(0, f"{manifest.name}@{dataset.fingerprint()}", meta, entries, known, counted)
 
 
 def load(engine: sa.Engine, directory: DirectoryData, now: dt.datetime, tenant: str = TENANT) -> int:
     """Makes this the directory of the tenant, as one new version, whole or not at all. Returns the version.
 
     Therapists of an earlier version who are missing here are no longer listed; what did not change is not written.
-    Places taken through the service stay taken, unless the dataset holds the episode and so counts it itself; slots
+    Places taken through the service stay taken, once, unless the dataset says that the episode has ended; slots
     that open choices hold stay booked. Prices stay until they run out.
     """
     with writing(engine) as connection:
@@ -73,16 +74,23 @@ def _stored(connection: sa.Connection, tenant: str) -> dict[str, dict[str, Any]]
 
 
 def _keeping_places(directory: DirectoryData, before: Entries, now: dt.datetime) -> dict[str, dict[str, Any]]:
-    """The entries of a dataset with the places and slots that are taken through the service."""
+    """The entries of a dataset with the places and slots that are taken through the service.
+
+    A place that the dataset counts as well is taken out of its count, so that it is free when the course ends or its
+    choice expires.
+    """
     after: dict[str, dict[str, Any]] = {
         kind: dict(directory.entries[kind]) for kind in ("profile", "licences", "slots", "caseload")
     }
     for therapist, caseload in before["caseload"].items():
-        taken = [one for one in still_taken(caseload, now) if one["episode_id"] not in directory.episodes]
+        gone = directory.episodes - directory.open_episodes
+        taken = [one for one in still_taken(caseload, now) if one["episode_id"] not in gone]
         if not taken:
             continue
         counted = after["caseload"].get(therapist) or caseload
-        after["caseload"][therapist] = kept = {**counted, "taken": taken}
+        twice = sum(one["episode_id"] in directory.open_episodes for one in taken) if counted is not caseload else 0
+        open_cases = max(counted["open_cases"] - twice, 0)
+        after["caseload"][therapist] = kept = {**counted, "open_cases": open_cases, "taken": taken}
         slots = after["slots"].get(therapist, {"rows": []})
         rows = keeping_booked(slot_rows(slots), before["slots"].get(therapist, []), kept, now)
         if rows or therapist in after["slots"]:
@@ -124,16 +132,21 @@ def _slots(dataset: Dataset, profiles: Mapping[str, Any]) -> dict[str, dict[str,
 
 
 def _caseloads(dataset: Dataset, profiles: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Open cases: as reported in the profile, else episodes matched and not ended (undated: those called ongoing)."""
+    """Open cases: as reported in the profile, else counted from the episodes."""
+    counts = dataset["episodes"].loc[_is_open(dataset), "therapist_id"].value_counts().to_dict()
+    as_of = dataset.manifest.as_of
+    day = as_of.isoformat() if as_of else None
+    return {therapist: _caseload(profile, counts.get(therapist, 0), day) for therapist, profile in profiles.items()}
+
+
+def _is_open(dataset: Dataset) -> pd.Series:
+    """Which episodes take a place: matched and not ended (undated: those called ongoing)."""
     episodes = dataset["episodes"]
     is_open = episodes["ending"].eq("ongoing")
     if not dataset.manifest.undated:
         is_open |= episodes["ending"].isna()
         is_open &= episodes["matched_on"].notna() & episodes["ended_on"].isna()
-    counts = episodes.loc[is_open.fillna(False).astype(bool), "therapist_id"].value_counts().to_dict()
-    as_of = dataset.manifest.as_of
-    day = as_of.isoformat() if as_of else None
-    return {therapist: _caseload(profile, counts.get(therapist, 0), day) for therapist, profile in profiles.items()}
+    return is_open.fillna(False).astype(bool)
 
 
 def _caseload(profile: Mapping[str, Any], counted: int, counted_on: str | None) -> dict[str, Any]:

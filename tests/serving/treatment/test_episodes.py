@@ -4,11 +4,18 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
+from data.dataset import Dataset
+from data.directory import open_cases
 from data.exporting import export
+from data.loading import from_dataset
+from data.loading import load as load_directory
 from data.sql import EPISODES
 from serving.courses import EXAMPLE_COURSE
 
 if TYPE_CHECKING:
+    from data.synthetic.truth import Truth
     from tests.serving.treatment.conftest import Desk
 
 NOW = dt.datetime(2026, 10, 1, 9, 0, tzinfo=dt.UTC)
@@ -217,6 +224,32 @@ def test_courses_as_they_are_on_record_make_a_dataset_without_problems(desk: "De
         assert measured.status_code == 200, measured.text
     exported = export(desk.engine, tmp_path / "served", desk.moment, desk.tenant)
     assert (exported.tables["episodes"], exported.tables["measures"]) == (3, 4)
+
+
+def test_a_course_that_a_loaded_dataset_counts_too_is_counted_once_and_frees_its_place(
+    desk: "Desk", clinic: "tuple[Dataset, Truth]"
+) -> None:
+    frames = dict(clinic[0].frames)
+    frames["therapists"] = frames["therapists"].drop(columns=["caseload", "caseload_on"], errors="ignore")
+    load_directory(desk.engine, from_dataset(Dataset(clinic[0].manifest, frames)), NOW, desk.tenant)
+    held = next(one["therapist_id"] for one in desk.ask()["recommendations"] if one["therapist_id"] != "t-00000")
+    alone = {therapist: cases(desk, therapist) for therapist in ("t-00000", held)}
+    choice = desk.choose(desk.ask(), kind="overridden", reason="other", therapist_id=held).json()["episode_id"]
+    desk.begin("e-5")
+    courses = frames["episodes"].iloc[:2].assign(episode_id=[choice, "e-5"], therapist_id=[held, "t-00000"])
+    courses[["ended_on", "ending", "started_on", "sessions_attended"]] = None
+    frames["episodes"] = pd.concat([frames["episodes"], courses.astype(frames["episodes"].dtypes)], ignore_index=True)
+    for _ in range(2):
+        load_directory(desk.engine, from_dataset(Dataset(clinic[0].manifest, frames)), NOW, desk.tenant)
+        assert {therapist: cases(desk, therapist) - 1 for therapist in alone} == alone
+    assert desk.put("e-5", **ENDED).json()["place"]["status"] == "free"
+    assert cases(desk, "t-00000") == alone["t-00000"]
+    desk.moment = NOW + dt.timedelta(days=15)
+    assert cases(desk, held) == alone[held]
+
+
+def cases(desk: "Desk", therapist_id: str) -> int:
+    return open_cases(desk.on_record(therapist_id)["caseload"], desk.moment)
 
 
 def test_another_tenant_and_another_scope_are_told_nothing_of_a_course(desk: "Desk") -> None:

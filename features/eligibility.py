@@ -34,8 +34,13 @@ class Judgement:
     checked: tuple[Rule, ...]
     bookable: Bools
     """Which slots the client could take, row by row of `Slots`."""
-    relaxations: Mapping[str, int]
-    """Rule -> how many more therapists would be eligible without it."""
+    brought: Mapping[Rule, Bools]
+    """By rule that may relax: who would be eligible if it did, and is not; rules that bring nobody are left out."""
+
+    @property
+    def relaxations(self) -> dict[Rule, int]:
+        """Rule -> how many more therapists would be eligible if it relaxed."""
+        return {rule: int(np.count_nonzero(more)) for rule, more in self.brought.items()}
 
     @cached_property
     def eligible(self) -> Bools:
@@ -254,21 +259,23 @@ def _has_any(therapists: Columns, name: str, words: list[str]) -> Bools:
     return has
 
 
-def _relaxed(failed: npt.NDArray[np.uint16], checked: Sequence[Rule], practice: Practice, ask: Ask) -> dict[str, int]:
-    """How many more therapists each rule that may relax would bring if it did, everything else judged as before.
+def _relaxed(
+    failed: npt.NDArray[np.uint16], checked: Sequence[Rule], practice: Practice, ask: Ask
+) -> dict[Rule, Bools]:
+    """Whom each rule that may relax would bring if it did, everything else judged as before.
 
     A later start gives up today's full caseload and today's slots together, and only for those who take new clients.
     """
     must, capacity, slot = (np.uint16(1 << RULES.index(rule)) for rule in RULES[8:])
     full = practice.therapists.number("open_cases") >= practice.therapists.number("caseload_capacity")
     full &= practice.therapists.number("accepts_new") == 1
-    gains = {
+    brought: dict[Rule, Bools] = {
         "modality": _any_way(failed, checked, practice, ask),
         "must": failed == must,
         "capacity": (failed & capacity != 0) & (failed & ~(capacity | slot) == 0) & full,
         "slot": failed == slot,
     }
-    return {rule: count for rule, gain in gains.items() if (count := int(np.count_nonzero(gain)))}
+    return {rule: more for rule, more in brought.items() if more.any()}
 
 
 def _any_way(failed: npt.NDArray[np.uint16], checked: Sequence[Rule], practice: Practice, ask: Ask) -> Bools:

@@ -13,6 +13,7 @@ from features.columns import Ints
 from features.eligibility import Judgement, judge
 from serving.grounds import Case, ground, recorded_on
 from serving.matcher import Matcher, Question
+from serving.relaxing import Brought, brought
 from serving.schemas import Counts
 
 LONGEST_PAGE = 200
@@ -51,6 +52,7 @@ class Ledger(_Told):
     excluded: Mapping[Rule, int] = Field(description="by the first rule that failed; with the eligible they add up")
     failures: Mapping[Rule, int] = Field(description="how many each rule excludes, whatever else excludes them")
     rules_not_checked: list[Rule]
+    relaxations: list[Brought] = Field(description="what softer rules would bring, and how good the best of it is")
     matching: int = Field(description="how many therapists this question is about, over all pages")
     words: str
     therapists: list[Excluded]
@@ -65,9 +67,11 @@ def ledger(
     rule: Rule | None = None,
     limit: int = LONGEST_PAGE,
     cursor: str | None = None,
+    held: bool = False,
 ) -> Ledger:
     """A page of the ledger: of one therapist, of those whom one rule excludes, or of all. `cursor` is the last id seen.
 
+    While an answer is `held` nobody is proposed, not even as what a softer rule would bring.
     Raises NotFoundError for a therapist whom the directory of the answer does not list.
     """
     judgement = judge(asked.practice, asked.ask)
@@ -83,6 +87,7 @@ def ledger(
         excluded=judgement.counts(),
         failures=_failures(judgement),
         rules_not_checked=list(judgement.not_checked),
+        relaxations=brought(matcher, asked, judgement, held),
         matching=len(rows),
         words=_words(size, eligible, therapist_id, judgement, matcher),
         therapists=[excluded(matcher, asked, judgement, row) for row in page],

@@ -36,7 +36,7 @@ from training.parts import Fits
 from training.predicted import Spans, predicted
 from training.ranking import Gain, difference
 
-_RELAX_WORDS: Mapping[str, str] = {
+RELAX_WORDS: Mapping[str, str] = {
     "modality": "if any way of meeting will do",
     "must": "if what must be becomes what is preferred",
     "capacity": "if the client can wait for a place",
@@ -125,7 +125,7 @@ def model_info(manifest: Manifest, version: str, meta: DirectoryMeta) -> ModelIn
 
 def _relaxations(judgement: Judgement) -> list[Relaxation]:
     return [
-        Relaxation(rule=rule, more_therapists=count, words=f"{count} more {_RELAX_WORDS[rule]}")
+        Relaxation(rule=rule, more_therapists=count, words=f"{count} more {RELAX_WORDS[rule]}")
         for rule, count in judgement.relaxations.items()
     ]
 

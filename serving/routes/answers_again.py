@@ -37,7 +37,8 @@ def exclusions(
 ) -> Ledger:
     """What stood on record on the day of the answer; the first rule of each therapist is the one that is counted."""
     again = service.past.again(caller.tenant, service.kept(caller, recommendation_id))
-    return ledger(recommendation_id, again.matcher, again.asked, therapist_id, rule, limit, cursor)
+    held = again.assessment.status == "held"
+    return ledger(recommendation_id, again.matcher, again.asked, therapist_id, rule, limit, cursor, held)
 
 
 @router.get(

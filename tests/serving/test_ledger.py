@@ -250,6 +250,39 @@ def test_a_ledger_is_asked_for_in_words_it_knows(service: "Live", body: dict[str
     assert client.get("/v1/recommendations/nobody/exclusions").status_code == 404
 
 
+def test_what_a_softer_rule_would_bring_is_what_asking_so_brings(service: "Live", body: dict[str, Any]) -> None:
+    client = service.as_("platform")
+    must = {"about": "gender", "value": "woman", "strength": "must"}
+    given = client.post("/v1/recommendations", json={**body, "preferences": [must], "k": 100}).json()
+    softer = {**body, "preferences": [{**must, "strength": "prefer"}], "k": 100}
+    soft = client.post("/v1/recommendations", json=softer).json()
+    path = f"/v1/recommendations/{given['recommendation_id']}/exclusions"
+    found = client.get(path).json()["relaxations"]
+    assert {one["rule"]: one["more_therapists"] for one in found} == {
+        one["rule"]: one["more_therapists"] for one in given["relaxations"]
+    }
+    utility = {one["therapist_id"]: one["utility"]["mean"] for one in soft["recommendations"]}
+    before = {one["therapist_id"] for one in given["recommendations"]}
+    (told,) = [one for one in found if one["rule"] == "must"]
+    added = {name: value for name, value in utility.items() if name not in before}
+    assert len(added) == told["more_therapists"]
+    assert told["best"] == max(added, key=lambda name: added[name])
+    best = max(value for name, value in utility.items() if name in before)
+    assert told["gain"]["mean"] == pytest.approx(added[told["best"]] - best, abs=1e-9)
+    assert told["best"] in told["words"]
+
+
+def test_of_a_held_answer_nobody_is_named_as_what_a_softer_rule_would_bring(
+    service: "Live", body: dict[str, Any]
+) -> None:
+    client = service.as_("platform")
+    held = [{"instrument": "phq9", "item": "9", "value": 3}]
+    given = client.post("/v1/recommendations", json={**body, "measures": held}).json()
+    found = client.get(f"/v1/recommendations/{given['recommendation_id']}/exclusions").json()["relaxations"]
+    assert found
+    assert {(one["best"], one["gain"]) for one in found} == {(None, None)}
+
+
 def test_nothing_of_the_client_is_told_that_no_rule_asks_for(service: "Live", body: dict[str, Any]) -> None:
     canaries = {"client_id": "canary-1", "employment": "canary.employment", "ethnicity": "canary.ethnicity"}
     wish = {"about": "orientation", "value": "canary-wish", "strength": "prefer"}

@@ -16,10 +16,15 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
+from data.database import connect, require_schema, writing
 from data.dataset import Dataset, write
+from data.errors import NotReadyError
 from data.synthetic.truth import Truth
 from data.tables import CLIENTS
+from serving.service import Service, Sources
+from serving.settings import Settings
 
 EXAMPLE = Path(__file__).parents[2] / "serving" / "settings.example.toml"
 CANARY = "canary-7f3a"
@@ -211,3 +216,41 @@ def test_workers_stop_when_their_parent_is_gone(serve_process: Serve, empty: str
         (worker,) = workers_of(process)
         process.popen.kill()
         until(lambda: not Path(f"/proc/{worker}").exists(), "the worker stops")
+
+
+# -- schema -----------------------------------------------------------------------------------------------------------
+
+
+def age_schema(engine: sa.Engine) -> None:
+    """Makes the database look as an earlier program left it."""
+    with writing(engine) as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = 'm0001'"))
+
+
+def test_a_worker_refuses_an_older_schema(stored: str, bundle: Path, told: Settings) -> None:
+    engine = connect(stored)
+    age_schema(engine)
+    engine.dispose()
+    with pytest.raises(NotReadyError, match="database schema m0001: this program needs"):
+        Service.open(told, Sources(bundle, database=stored))
+
+
+def test_a_service_whose_schema_or_database_is_gone_is_not_ready_and_still_alive(service: Any) -> None:
+    client = service.client()
+    assert client.get("/readyz").status_code == 200
+    age_schema(service.service.engine)
+    refused = client.get("/readyz")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert "m0001" in refused.json()["detail"]
+    with writing(service.service.engine) as connection:
+        connection.execute(sa.text("DROP TABLE alembic_version"))
+    assert client.get("/readyz").status_code == 503
+    assert client.get("/healthz").status_code == 200
+
+
+def test_the_parent_brings_an_older_database_up_to_date_first(
+    serve_process: Serve, bundle: Path, tmp_path: Path
+) -> None:
+    with serve_process(tmp_path, f"sqlite:///{tmp_path}/new.db", "--bundle", str(bundle), "--workers", "3") as process:
+        assert process.client().get("/readyz").status_code == 200
+        require_schema(process.engine)

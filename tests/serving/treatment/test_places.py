@@ -149,7 +149,7 @@ def test_after_any_steps_places_taken_are_those_of_open_courses_and_never_more_t
     (row,) = [one for one in desk.rows(RECOMMENDATIONS) if one["recommendation_id"] == answer]
     tenants = iter(range(1_000_000))
 
-    @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=[*HealthCheck])
+    @settings(max_examples=35, deadline=None, derandomize=True, database=None, suppress_health_check=[*HealthCheck])
     @given(st.lists(STEPS, min_size=4, max_size=14))
     def holds(steps: list[tuple[str, Any]]) -> None:
         desk.moment = NOW

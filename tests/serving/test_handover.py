@@ -150,7 +150,7 @@ def test_under_constant_load_a_promotion_and_a_rollback_fail_no_request(
     assert [swap["version"] for swap in swaps] == [f"version {second}", f"version {first}"]
     decided = (promoted, rolled_back)
     waited = [seconds_until(swap, moment) for swap, moment in zip(swaps, decided, strict=True)]
-    assert all(-1 < seconds < 60 for seconds in waited)  # 0.3 to 1.2 when the machine has little else to do
+    assert all(-1 < seconds < 60 for seconds in waited)  # about one second on a busy machine
     assert load(registry.folder / "var" / "served" / second).manifest.bundle_id == registry.id_of(second)
     assert last_served(registry.folder / "var" / "served") == Served(
         registry.folder / "var" / "served" / first, f"version {first}"

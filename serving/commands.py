@@ -37,6 +37,8 @@ def serve(
 ) -> None:
     """Serve ranked, explained recommendations over HTTP, until stopped.
 
+    Without --bundle it follows the registry's champion: a promotion or a rollback is served within seconds.
+
     Example: therapist-fit serve --settings serving/settings.example.toml --data var/clinic
     """
     from serving.settings import Settings

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -137,12 +138,17 @@ def require_schema(engine: sa.Engine) -> None:
     """Raises NotReadyError unless the database has the schema of this program."""
     with engine.connect() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    head = _newest_schema()
     if found != head:
         raise NotReadyError(
             f"database schema {found or 'none'}: this program needs {head} "
             "-> start the server's parent, or run `therapist-fit data load`, which bring it up to date"
         )
+
+
+@cache
+def _newest_schema() -> str | None:
+    return ScriptDirectory.from_config(_config()).get_current_head()
 
 
 def _config() -> Config:

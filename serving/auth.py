@@ -66,7 +66,7 @@ async def asked_of(
     ] = None,
 ) -> Asked:
     """What makes this write the same as another."""
-    target = f"{request.url.path}?{request.url.query}"
+    target = f"{request.scope['path']}?{request.scope['query_string'].decode('latin-1')}"
     return Asked.of(key, request.method, target, await request.body())
 
 

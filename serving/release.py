@@ -14,6 +14,7 @@ from serving.past import told
 from serving.recommend import Ids
 from serving.schemas import RecommendationRequest
 from serving.service import Service
+from serving.values import Id, Note
 from serving.writes import Asked, Outcome, earlier, once
 
 
@@ -22,8 +23,8 @@ class Release(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
-    who: str = Field(min_length=1, max_length=64, description="the clinician, by a pseudonym or a staff number")
-    reason: str = Field(min_length=3, max_length=2000, description="what was found; no names, please")
+    who: Id = Field(description="the clinician who releases it, by a pseudonym or a staff number")
+    reason: Note = Field(description="what was found; only clinicians and auditors read it, and an erasure removes it")
 
 
 EXAMPLE_RELEASE = {"who": "clinician-7", "reason": "Talked on the phone today; a safety plan is made."}

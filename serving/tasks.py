@@ -5,7 +5,7 @@ import binascii
 import datetime as dt
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -15,7 +15,7 @@ from data.errors import ConflictError, NotFoundError, Problem, RequestError
 from data.sql import SAFETY_TASKS
 from serving.keys import Caller
 from serving.service import Service, no_database
-from serving.values import Id
+from serving.values import Id, Note
 from serving.writes import Asked, Outcome, once
 
 MOST_LISTED = 200
@@ -57,9 +57,7 @@ class TaskClosing(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     who: Id = Field(description="the clinician who closes it, by a pseudonym or a staff number")
-    reason: Annotated[str, Field(min_length=3, max_length=500)] = Field(
-        description="what was done; only clinicians and auditors read it, and an erasure removes it"
-    )
+    reason: Note = Field(description="what was done; only clinicians and auditors read it, and an erasure removes it")
 
 
 EXAMPLE_CLOSING: dict[str, Any] = {"who": "clinician-7", "reason": "Talked with the client; plan agreed."}

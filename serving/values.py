@@ -29,6 +29,13 @@ def _matches(pattern: str, rule: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _readable(value: str) -> str:
+    """No database keeps half a character, and PostgreSQL no NUL."""
+    if HALF_CHARACTER.search(value) or any(not one.isprintable() and one not in "\n\t" for one in value):
+        raise ValueError("must be plain text")
+    return value
+
+
 def _as_list(value: Any) -> Any:
     """A list may also come as tables hold it, joined by `|`."""
     return [part for part in value.split("|") if part] if isinstance(value, str) else value
@@ -76,6 +83,8 @@ DayOrTime = Annotated[dt.date | AwareDatetime, WrapValidator(_day_or_time)]
 Id = Annotated[str, _matches(ID_PATTERN, "must be a pseudonym: letters, digits and . _ : - with at least one digit")]
 Code = Annotated[str, _matches(CODE_PATTERN, "must be a code of a-z, 0-9, _ . -")]
 Tag = Annotated[str, _matches(TAG_PATTERN, "must be 1 to 64 characters on one line, without |")]
+Note = Annotated[str, Field(min_length=3, max_length=500), AfterValidator(_readable)]
+"""What a person writes down for others to read."""
 Codes = Annotated[list[Code], BeforeValidator(_as_list)]
 Tags = Annotated[list[Tag], BeforeValidator(_as_list)]
 Item = Annotated[Code, BeforeValidator(_as_item)]

@@ -27,7 +27,7 @@ _Clinician = Annotated[Caller, needs("clinician")]
     responses=problem_responses(404, 409, 410, 422),
 )
 def exclusions(
-    recommendation_id: str,
+    recommendation_id: Id,
     caller: _Reader,
     service: TheService,
     therapist_id: Annotated[Id | None, Query(description="one therapist only")] = None,
@@ -47,7 +47,7 @@ def exclusions(
     responses=problem_responses(404, 409, 410, 422),
 )
 def compare_two(
-    recommendation_id: str,
+    recommendation_id: Id,
     caller: _Reader,
     service: TheService,
     a: Annotated[Id, Query(description="a therapist")],
@@ -65,7 +65,7 @@ def compare_two(
     openapi_extra=example(EXAMPLE_RELEASE),
 )
 def release_held(
-    recommendation_id: str, body: Release, caller: _Clinician, service: TheService, asked: TheAsked
+    recommendation_id: Id, body: Release, caller: _Clinician, service: TheService, asked: TheAsked
 ) -> Response:
     """A new answer with its list, from today's directory; the held one stays as it was, and its task is closed."""
     outcome = release(service, caller, recommendation_id, body, asked)

@@ -9,6 +9,7 @@ from serving.auth import TheAsked, TheService, needs
 from serving.keys import Caller
 from serving.routes.answers import example, problem_responses, response
 from serving.schemas import EXAMPLE_REQUEST, RecommendationAnswer, RecommendationRequest
+from serving.values import Id
 
 router = APIRouter(tags=["recommendations"])
 
@@ -34,8 +35,8 @@ def recommend(body: RecommendationRequest, caller: _Asker, service: TheService, 
     "/v1/recommendations/{recommendation_id}",
     summary="Read an answer again",
     response_model=RecommendationAnswer,
-    responses=problem_responses(404, 410),
+    responses=problem_responses(404, 410, 422),
 )
-def read(recommendation_id: str, caller: _Reader, service: TheService) -> Response:
+def read(recommendation_id: Id, caller: _Reader, service: TheService) -> Response:
     """The bytes that were answered, whatever has changed since."""
     return Response(service.kept(caller, recommendation_id).answer, media_type="application/json")

@@ -247,7 +247,7 @@ def test_a_ledger_is_asked_for_in_words_it_knows(service: "Live", body: dict[str
         for asked in ({"rule": "nonsense"}, {"limit": 0}, {"limit": 201}, {"therapist_id": "t-99999"})
     ]
     assert statuses == [422, 422, 422, 404]
-    assert client.get("/v1/recommendations/nobody/exclusions").status_code == 404
+    assert client.get("/v1/recommendations/nobody-1/exclusions").status_code == 404
 
 
 def test_what_a_softer_rule_would_bring_is_what_asking_so_brings(service: "Live", body: dict[str, Any]) -> None:

@@ -128,7 +128,10 @@ def test_only_a_clinician_releases(service: "Live", body: dict[str, Any]) -> Non
     assert tasks(service)[0]["closed_at"] is None
 
 
-@pytest.mark.parametrize("missing", [{"who": "c-1"}, {"reason": "talked"}, {"who": " ", "reason": "talked"}])
+@pytest.mark.parametrize(
+    "missing",
+    [{"who": "c-1"}, {"reason": "talked"}, {"who": " ", "reason": "talked"}, {"who": "c-1", "reason": "nul \0"}],
+)
 def test_who_and_why_go_on_record(service: "Live", body: dict[str, Any], missing: dict[str, str]) -> None:
     before = held(service.as_("platform"), body)
     refused = service.as_("clinician").post(path_of(before, "/release"), json=missing)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from data.directory import DirectoryData, DirectoryMeta
@@ -66,18 +66,16 @@ LICENCES = st.fixed_dictionaries(
         "status": st.sampled_from(["active", "suspended"]),
     },
 )
-SLOTS = few(
-    {"starts_at": starts(40), "modality": "video"},
-    {
-        "starts_at": [starts(hours) for hours in (-20, -1, 0, *range(1, 24 * 8, 5))],
-        "modality": ["phone", "in_person", None],
-        "status": ["free", "held", "booked"],
+SLOTS = st.fixed_dictionaries(
+    {"starts_at": st.sampled_from([starts(hours) for hours in (-20, -1, 0, 20, 40, 40, 70, 90, 120, 160)])},
+    optional={
+        "modality": st.sampled_from(["video", "video", "phone", "in_person"]),
+        "status": st.sampled_from(["free", "free", "held", "booked"]),
     },
-    2,
 )
 PROFILES = few(
     {
-        "age_groups": "adolescent|adult|older_adult",
+        "age_groups": "adult",
         "care_levels": "outpatient|intensive",
         "trained_for": "ptsd",
         "payers": "self-pay|Aetna",
@@ -94,7 +92,7 @@ PROFILES = few(
         "profile_updated_on": days(-30)[0],
     },
     {
-        "age_groups": ["adult", "child|adolescent", None],
+        "age_groups": ["adult|older_adult", "child|adolescent|adult", "older_adult", None],
         "care_levels": ["intensive", None],
         "trained_for": ["ptsd|ocd", "ocd", "anxiety", None],
         "payers": ["Aetna", None],
@@ -139,7 +137,7 @@ CLIENTS = few(
         "modalities": ["video", "in_person"],
     },
     {
-        "birth_year": [1961, 1960, 2008, 2013, 2020, None],
+        "birth_year": [1961, 1961, 2008, 2008, 2013, 2020, None],
         "jurisdiction": ["US-NY", "GB-ENG", "GB", "US", None],
         "care_level": ["intensive", None],
         "problems": [["anxiety"], ["ptsd", "ocd"], ["eating_disorder"], None],
@@ -159,13 +157,13 @@ WISHES = {
     "modality": ["video", "phone"],
     "age_band": ["under_35", "35_to_49", "50_and_over"],
     "style": ["directiveness_high", "directiveness_low", "homework_high"],
-    "time": ["thu", "fri_am", "sat_pm", "mon_eve", "tue"],
+    "time": ["thu", "fri_am", "fri_pm", "sat_eve", "mon_eve", "tue"],
 }
 
 
 @st.composite
 def wishes(draw: st.DrawFn) -> list[dict[str, str]]:
-    topics = draw(st.lists(st.sampled_from(sorted(WISHES)), unique=True, max_size=2))
+    topics = draw(st.lists(st.sampled_from([*sorted(WISHES), *["time"] * 4]), unique=True, max_size=2))
     return [
         {"about": topic, "strength": strength, "value": value}
         for topic in topics
@@ -390,7 +388,28 @@ def clinic_settings(told: Settings) -> Settings:
     return told
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def elsehow() -> DirectoryData:
+    """Somebody whose only free time is on a Friday afternoon, by phone."""
+    good = {"age_groups": "adult", "payers": "self-pay", "languages": "en", "modalities": "video|phone"}
+    entries = {
+        "profile": {"t-0": good},
+        "licences": {"t-0": []},
+        "slots": {"t-0": {"rows": [{"starts_at": starts(40), "modality": "phone"}]}},
+        "caseload": {"t-0": None},
+    }
+    return DirectoryData(1, "made up", DirectoryMeta(name="made up", rules=("modality", "must", "slot")), entries)
+
+
+ON_FRIDAY_BY_VIDEO = {
+    "client": {"modalities": ["video"]},
+    "preferences": [{"about": "time", "value": "fri_pm", "strength": "must"}],
+    "exclude_therapists": [],
+    "k": 100,
+}
+
+
+@example(elsehow(), ON_FRIDAY_BY_VIDEO)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(directories(), requests())
 def test_nobody_ineligible_is_returned_and_nobody_eligible_is_counted_out(
     matcher: Matcher, clinic_settings: Settings, data: DirectoryData, request: dict[str, Any]

@@ -10,33 +10,24 @@ _TRACEBACK = "Traceback (most recent call last)"
 
 
 def configure() -> None:
-    """Sends our events and the server's own messages through one formatter; called once by the process that serves."""
+    """Sends our events and the server's own messages out in one form; called once by the process that serves."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    last: list[Any] = [_only_the_kind_of_error, _without_traceback, structlog.processors.JSONRenderer()]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _only_the_kind_of_error,
-                _without_traceback,
-                structlog.processors.JSONRenderer(),
-            ],
-        )
-    )
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove_meta, *last]))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    for name in ("serving", "uvicorn.error"):
-        logging.getLogger(name).setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").setLevel(logging.INFO)
 
 
 def _only_the_kind_of_error(_logger: Any, _method: str, event: Any) -> Any:

@@ -5,6 +5,7 @@ import hashlib
 import tomllib
 import zoneinfo
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -100,7 +101,7 @@ class Settings(_Frozen):
             raise ValueError("must be a time zone such as Europe/London")
         return value
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """What an answer names so that it can be derived again under the same settings."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()

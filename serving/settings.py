@@ -7,7 +7,7 @@ import zoneinfo
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -105,6 +105,12 @@ class Settings(_Frozen):
     def hash(self) -> str:
         """What an answer names so that it can be derived again under the same settings."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, which has a name of its own: that of the original would be copied with it."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("hash", None)
+        return copied
 
     @property
     def zone(self) -> zoneinfo.ZoneInfo:

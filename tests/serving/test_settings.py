@@ -30,3 +30,9 @@ def test_everything_wrong_is_named_at_once(tmp_path: Path) -> None:
 def test_a_missing_file_says_what_to_do() -> None:
     with pytest.raises(NotFoundError, match=r"settings\.example\.toml"):
         Settings.read("nowhere.toml")
+
+
+def test_other_settings_have_another_name_also_as_a_copy(told: Settings) -> None:
+    assert told.hash == Settings.model_validate(told.model_dump()).hash
+    other = told.model_copy(update={"slots_shown": told.slots_shown + 1})
+    assert other.hash == Settings.model_validate(other.model_dump()).hash != told.hash

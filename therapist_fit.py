@@ -14,12 +14,12 @@ ROOMS: dict[str, tuple[str, str]] = {
     "train": ("training.commands", "Learn a bundle from a dataset and track it in MLflow."),
     "evaluate": ("training.evaluating", "Test a configuration on a dataset; nothing is kept."),
     "tune": ("training.tuning", "Search for a better configuration; the test block stays unread."),
-    "models": ("serving.model_commands", "List, show, compare and promote registered models."),
+    "models": ("serving.again.model_commands", "List, show, compare and promote registered models."),
     "serve": ("serving.commands", "Serve ranked, explained recommendations over HTTP."),
-    "keys": ("serving.key_commands", "Make, list and revoke the keys of a service."),
-    "rank": ("serving.rank", "Rank the therapists of one client, without a server."),
-    "replay": ("serving.replay_commands", "Derive stored answers again and say what differs."),
-    "allocate": ("serving.allocate", "Place a whole waiting list at once, under capacity and limits."),
+    "keys": ("serving.access.key_commands", "Make, list and revoke the keys of a service."),
+    "rank": ("serving.answering.rank", "Rank the therapists of one client, without a server."),
+    "replay": ("serving.again.replay_commands", "Derive stored answers again and say what differs."),
+    "allocate": ("serving.placing.allocate", "Place a whole waiting list at once, under capacity and limits."),
     "experiment": ("experiments.commands", "Questions, not products: each prints a table, JSON and a picture."),
 }
 """Command name -> (module whose `app` is the Typer application, the line shown in `--help`)."""

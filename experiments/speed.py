@@ -28,10 +28,10 @@ from data.synthetic.plan import Plan
 from experiments.speed_clinic import everyone_eligible
 from experiments.speed_floor import commit_times, floor_of
 from experiments.speed_servers import Server, mlflow_server, ours, save_peer
-from serving.directory import Directory
-from serving.matcher import Matcher, problems_of, question
-from serving.recommend import Ids, answer
-from serving.safety import assess
+from serving.answering.matcher import Matcher, problems_of, question
+from serving.answering.recommend import Ids, answer
+from serving.answering.safety import assess
+from serving.listing.directory import Directory
 from serving.schemas import EXAMPLE_REQUEST, RecommendationRequest
 from serving.settings import Settings
 from training.config import PrognosisConfig, TrainConfig

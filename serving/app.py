@@ -25,9 +25,8 @@ from data.errors import (
     TooManyError,
 )
 from serving import problems
-from serving.limits import Cap, allow_threads
-from serving.matcher import problems_of
-from serving.middleware import BodyLimit, RequestIds, request_id
+from serving.access.writes import NOT_THERE
+from serving.answering.matcher import problems_of
 from serving.routes import (
     allocations,
     answers_again,
@@ -42,10 +41,11 @@ from serving.routes import (
     safety,
     therapists,
 )
+from serving.running.limits import Cap, allow_threads
+from serving.running.middleware import BodyLimit, RequestIds, request_id
 from serving.schemas import FieldProblem, RecommendationRequest
 from serving.service import Clock, Service, Sources, no_database, utc_now
 from serving.settings import Settings
-from serving.writes import NOT_THERE
 
 DESCRIPTION = """
 Ranks the therapists whom one client can really see, says why, and says what waiting for one would bring.

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.matcher import Matcher
-from serving.recommend import model_info
+from serving.answering.matcher import Matcher
+from serving.answering.recommend import model_info
 
 LIMITS = (
     "Associations in routine data: who was seen by whom was not decided by chance.",

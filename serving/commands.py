@@ -44,8 +44,8 @@ def serve(
     from serving.settings import Settings
 
     told = Settings.read(settings)  # first, because the rest takes seconds to import
-    from serving.parent import Address, Place, to_serve
-    from serving.parent import serve as run
+    from serving.running.parent import Address, Place, to_serve
+    from serving.running.parent import serve as run
     from serving.service import Sources
 
     folder, version = (bundle, "") if bundle is not None else to_serve()

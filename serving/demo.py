@@ -195,7 +195,7 @@ def _shortened(request: dict[str, Any]) -> str:
 
 
 def _shown(answer: dict[str, Any]) -> list[str]:
-    from serving.text import lines
+    from serving.answering.text import lines
 
     return lines(answer)
 

@@ -15,20 +15,20 @@ from data.errors import NotAllowedError, NotReadyError, RequestError
 from data.loading import from_dataset
 from data.sql import SETTINGS
 from serving import journal
-from serving.directory import Directory
-from serving.exploration import Draw
-from serving.exports import SERVED
-from serving.keys import Caller, caller_of
-from serving.limits import Rates
-from serving.loaded import Loaded, Model
-from serving.matcher import Audience, Matcher, problems_of, question
-from serving.metrics import Lap, Metrics, no_lap
-from serving.past import Past
-from serving.recommend import Ids, answer
-from serving.safety import Assessment, assess
+from serving.access.keys import Caller, caller_of
+from serving.access.writes import Asked, Outcome, earlier, once
+from serving.again.past import Past
+from serving.answering.exploration import Draw
+from serving.answering.matcher import Audience, Matcher, problems_of, question
+from serving.answering.recommend import Ids, answer
+from serving.answering.safety import Assessment, assess
+from serving.listing.directory import Directory
+from serving.running.exports import SERVED
+from serving.running.limits import Rates
+from serving.running.loaded import Loaded, Model
+from serving.running.metrics import Lap, Metrics, no_lap
 from serving.schemas import RecommendationRequest
 from serving.settings import Settings
-from serving.writes import Asked, Outcome, earlier, once
 
 Clock = Callable[[], dt.datetime]
 

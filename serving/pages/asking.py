@@ -11,15 +11,15 @@ from pydantic import ValidationError
 from data.errors import RequestError
 from features.eligibility import judge
 from serving import problems
-from serving.keys import Caller
-from serving.matcher import problems_of, question
+from serving.access.keys import Caller
+from serving.access.writes import Asked as Write
+from serving.answering.matcher import problems_of, question
 from serving.pages.form import Asked, Typed, asked
 from serving.pages.options import Options
 from serving.pages.shown import NextFree, Shown
 from serving.pages.words import label_of
 from serving.schemas import FieldProblem, RecommendationAnswer, RecommendationRequest, Slot
 from serving.service import Service
-from serving.writes import Asked as Write
 
 
 @dataclass(frozen=True)

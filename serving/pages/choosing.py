@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from data.errors import Problem, RequestError
-from serving.choices import REASONS, ChoiceAnswer, ChoiceRequest, choose
-from serving.keys import Caller
+from serving.access.keys import Caller
+from serving.access.writes import Asked
+from serving.again.release import Release, release
 from serving.pages.form import Typed
-from serving.release import Release, release
 from serving.schemas import RecommendationAnswer
 from serving.service import Service
-from serving.writes import Asked
+from serving.treatment.choices import REASONS, ChoiceAnswer, ChoiceRequest, choose
 
 REASON_WORDS = {
     kind: [(reason, f"{reason[:1].upper()}{reason[1:].replace('_', ' ')}") for reason in reasons]

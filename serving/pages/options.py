@@ -9,7 +9,7 @@ from features.eligibility import unanswered
 from features.practice import DAY_NAMES, DAY_PARTS, TIMES
 from features.preferences import AGE_BANDS, CODE_TOPICS, SET_TOPICS, STYLE_VALUES
 from features.rows import CLIENT_KINDS
-from serving.matcher import Matcher
+from serving.answering.matcher import Matcher
 from serving.pages.words import language, said
 
 Choice = tuple[str, str]

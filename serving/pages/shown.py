@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from serving.answering.recommend import days_in_words
 from serving.pages.words import CHECKS, HEADS, RULES, way_of_meeting
-from serving.recommend import days_in_words
 from serving.schemas import Interval, Recommendation, RecommendationAnswer, Slot
 from serving.settings import NextStep
 

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Response
 
-from serving import allocations
-from serving.allocation_answer import AllocationAnswer
-from serving.allocations import EXAMPLE_ALLOCATION, AllocationRequest
-from serving.auth import TheAsked, TheService, needs
-from serving.keys import Caller
+from serving.access.auth import TheAsked, TheService, needs
+from serving.access.keys import Caller
+from serving.placing import allocations
+from serving.placing.allocation_answer import AllocationAnswer
+from serving.placing.allocations import EXAMPLE_ALLOCATION, AllocationRequest
 from serving.routes.answers import example, problem_responses, response
 
 router = APIRouter(tags=["allocations"])

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import Response
 
 from serving import problems
+from serving.access.writes import Outcome
 from serving.schemas import ProblemDocument
-from serving.writes import Outcome
 
 _WORDS = {
     401: "no key, or one that is no longer good",

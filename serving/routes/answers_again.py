@@ -6,11 +6,11 @@ import structlog
 from fastapi import APIRouter, Query, Response
 
 from data.manifest import Rule
-from serving.auth import TheAsked, TheService, needs
-from serving.comparing import Comparison, compare
-from serving.keys import Caller
-from serving.ledger import LONGEST_PAGE, Ledger, ledger
-from serving.release import EXAMPLE_RELEASE, Release, release
+from serving.access.auth import TheAsked, TheService, needs
+from serving.access.keys import Caller
+from serving.again.comparing import Comparison, compare
+from serving.again.ledger import LONGEST_PAGE, Ledger, ledger
+from serving.again.release import EXAMPLE_RELEASE, Release, release
 from serving.routes.answers import example, problem_responses, response
 from serving.schemas import RecommendationAnswer
 from serving.values import Id

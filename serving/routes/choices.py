@@ -5,11 +5,11 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Response
 
-from serving import choices
-from serving.auth import TheAsked, TheService, needs
-from serving.choices import EXAMPLE_CHOICE, ChoiceAnswer, ChoiceRequest
-from serving.keys import Caller
+from serving.access.auth import TheAsked, TheService, needs
+from serving.access.keys import Caller
 from serving.routes.answers import example, problem_responses, response
+from serving.treatment import choices
+from serving.treatment.choices import EXAMPLE_CHOICE, ChoiceAnswer, ChoiceRequest
 from serving.values import Id
 
 router = APIRouter(tags=["recommendations"])

@@ -5,11 +5,11 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Response
 
-from serving import erasure
-from serving.auth import TheAsked, TheService, needs
-from serving.erasure import Receipt
-from serving.keys import Caller
+from serving.access.auth import TheAsked, TheService, needs
+from serving.access.keys import Caller
 from serving.routes.answers import problem_responses, response
+from serving.treatment import erasure
+from serving.treatment.erasure import Receipt
 from serving.values import Id
 
 router = APIRouter(tags=["clients"])

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 
-from serving import episodes
-from serving.auth import TheAsked, TheService, needs
-from serving.courses import EXAMPLE_COURSE, CourseAnswer, CourseSent
-from serving.keys import Caller
+from serving.access.auth import TheAsked, TheService, needs
+from serving.access.keys import Caller
 from serving.routes.answers import example, problem_responses, response
+from serving.treatment import episodes
+from serving.treatment.courses import EXAMPLE_COURSE, CourseAnswer, CourseSent
 from serving.values import Id
 
 router = APIRouter(tags=["treatment"])

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from serving import problems
-from serving.auth import TheService
+from serving.access.auth import TheService
 from serving.schemas import ProblemDocument
 
 router = APIRouter(tags=["operations"])

@@ -4,12 +4,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 
-from serving import measures
-from serving.auth import TheAsked, TheService, needs
-from serving.keys import Caller
-from serving.measured import MeasuresSent
-from serving.measures import MeasuresAnswer
+from serving.access.auth import TheAsked, TheService, needs
+from serving.access.keys import Caller
 from serving.routes.answers import example, problem_responses, response
+from serving.treatment import measures
+from serving.treatment.measured import MeasuresSent
+from serving.treatment.measures import MeasuresAnswer
 
 router = APIRouter(tags=["treatment"])
 EXAMPLE_MEASURES: dict[str, Any] = {

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter
 
-from serving.auth import TheService, needs
+from serving.access.auth import TheService, needs
+from serving.access.keys import Caller
 from serving.card import ModelCard, card_of
-from serving.keys import Caller
 from serving.routes.answers import problem_responses
 
 router = APIRouter(tags=["model"])

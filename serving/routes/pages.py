@@ -25,9 +25,8 @@ from data.errors import (
     TooManyError,
 )
 from data.instruments import INSTRUMENTS
-from serving.auth import COOKIE, TheService, needs
-from serving.choices import ChoiceAnswer
-from serving.keys import Caller
+from serving.access.auth import COOKIE, TheService, needs
+from serving.access.keys import Caller
 from serving.pages import words
 from serving.pages.asking import Mend, TypedWrongError, again, ask
 from serving.pages.choosing import REASON_WORDS, Pressed, let_go, looked_at_again, press
@@ -36,6 +35,7 @@ from serving.pages.options import Options, topics_of
 from serving.pages.rendering import documentation, page
 from serving.pages.shown import Shown, clock
 from serving.service import Service
+from serving.treatment.choices import ChoiceAnswer
 
 STATIC = Path(__file__).parents[1] / "static"
 SEE_OTHER = 303

@@ -5,8 +5,8 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Response
 
-from serving.auth import TheAsked, TheService, needs
-from serving.keys import Caller
+from serving.access.auth import TheAsked, TheService, needs
+from serving.access.keys import Caller
 from serving.routes.answers import example, problem_responses, response
 from serving.schemas import EXAMPLE_REQUEST, RecommendationAnswer, RecommendationRequest
 from serving.values import Id

@@ -5,11 +5,11 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Query, Response
 
-from serving import tasks
-from serving.auth import TheAsked, TheService, needs
-from serving.keys import Caller
+from serving.access.auth import TheAsked, TheService, needs
+from serving.access.keys import Caller
 from serving.routes.answers import example, problem_responses, response
-from serving.tasks import EXAMPLE_CLOSING, MOST_LISTED, TaskClosing, TaskList, TaskTold
+from serving.treatment import tasks
+from serving.treatment.tasks import EXAMPLE_CLOSING, MOST_LISTED, TaskClosing, TaskList, TaskTold
 from serving.values import Id
 
 router = APIRouter(tags=["safety"])

@@ -9,17 +9,17 @@ import structlog
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from serving import bulk, bulk_body, therapists
-from serving.auth import TheAsked, TheService, needs
-from serving.bulk import BulkAnswer, Mode
-from serving.keys import Caller
-from serving.places import require_stored
-from serving.profiles import Slot, Slots, TherapistProfile
+from serving.access.auth import TheAsked, TheService, needs
+from serving.access.keys import Caller
+from serving.access.writes import Asked, Outcome, earlier, once
+from serving.listing import bulk, bulk_body, therapists
+from serving.listing.bulk import BulkAnswer, Mode
+from serving.listing.profiles import Slot, Slots, TherapistProfile
+from serving.listing.therapists import MOST_LISTED, At, Stored
 from serving.routes.answers import example, problem_responses, response
 from serving.service import Service, no_database
-from serving.therapists import MOST_LISTED, At, Stored
+from serving.treatment.places import require_stored
 from serving.values import Id
-from serving.writes import Asked, Outcome, earlier, once
 
 T = TypeVar("T")
 router = APIRouter(tags=["therapists"])

@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playw
 from data.database import connect
 from data.loading import DirectoryData
 from data.loading import load as load_directory
+from serving.access.auth import COOKIE
 from serving.app import create_app
-from serving.auth import COOKIE
 from serving.service import Sources
 from tests.serving.conftest import NOW, SETTINGS, Live, _quiet, bundle, listed, live
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.keys import Caller
+from serving.access.keys import Caller
 from serving.pages.asking import next_free
 from serving.pages.choosing import Pressed
 from serving.pages.form import Typed, asked

@@ -8,9 +8,9 @@ from playwright.sync_api import Page, expect
 
 from data.sql import TENANT
 from data.versions import current
-from serving.choices import ChoiceRequest, choose
+from serving.access.writes import Asked
 from serving.schemas import RecommendationAnswer
-from serving.writes import Asked
+from serving.treatment.choices import ChoiceRequest, choose
 from tests.browser.conftest import Visit
 from tests.serving.conftest import Live
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from serving.auth import COOKIE
+from serving.access.auth import COOKIE
 from tests.browser.conftest import Visit
 from tests.serving.conftest import Live
 

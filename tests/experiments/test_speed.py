@@ -14,8 +14,8 @@ from experiments.speed import BODY, check, in_process, ready_made, table
 from experiments.speed_clinic import everyone_eligible
 from experiments.speed_floor import commit_times, floor_of
 from experiments.speed_servers import SETTINGS
-from serving.directory import Directory
-from serving.matcher import Matcher, question
+from serving.answering.matcher import Matcher, question
+from serving.listing.directory import Directory
 from serving.schemas import RecommendationRequest
 from serving.settings import Settings
 from training.config import PrognosisConfig, TrainConfig

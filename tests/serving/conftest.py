@@ -28,10 +28,10 @@ from data.loading import DirectoryData, from_dataset
 from data.loading import load as load_directory
 from data.sql import TENANT
 from data.synthetic.truth import Truth
+from serving.access.keys import create
+from serving.answering.matcher import Matcher
 from serving.app import create_app
-from serving.directory import Directory
-from serving.keys import create
-from serving.matcher import Matcher
+from serving.listing.directory import Directory
 from serving.schemas import EXAMPLE_REQUEST
 from serving.service import Service, Sources
 from serving.settings import Limits, NextStep, Settings

@@ -17,7 +17,7 @@ from data.exporting import export
 from data.loading import DirectoryData
 from data.loading import load as load_directory
 from serving.app import create_app
-from serving.loaded import Model
+from serving.running.loaded import Model
 from serving.service import Sources
 from serving.settings import Exploration, Settings
 from training.config import PrognosisConfig, TrainConfig

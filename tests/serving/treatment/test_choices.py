@@ -11,9 +11,9 @@ from fastapi import FastAPI
 
 from data.sql import CHOICES, EPISODES, RECOMMENDATIONS
 from serving.app import create_app
-from serving.choices import EXAMPLE_CHOICE
 from serving.service import Sources
 from serving.settings import Settings
+from serving.treatment.choices import EXAMPLE_CHOICE
 
 if TYPE_CHECKING:
     from tests.serving.conftest import Live

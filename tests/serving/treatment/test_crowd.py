@@ -17,7 +17,7 @@ from data.directory import DirectoryData
 from data.loading import load as load_directory
 from data.sql import CHOICES, EPISODES, RECOMMENDATIONS, TENANT
 from data.versions import latest_version, read_directory
-from serving.keys import create
+from serving.access.keys import create
 
 if TYPE_CHECKING:
     from tests.serving.conftest import Process

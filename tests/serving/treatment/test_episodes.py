@@ -12,7 +12,7 @@ from data.exporting import export
 from data.loading import from_dataset
 from data.loading import load as load_directory
 from data.sql import EPISODES
-from serving.courses import EXAMPLE_COURSE
+from serving.treatment.courses import EXAMPLE_COURSE
 
 if TYPE_CHECKING:
     from data.synthetic.truth import Truth

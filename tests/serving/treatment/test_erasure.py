@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from data.sql import ALLOCATIONS, METADATA, RECEIPTS, RECOMMENDATIONS
-from serving.erasure import client_hash
+from serving.treatment.erasure import client_hash
 
 if TYPE_CHECKING:
     from tests.serving.treatment.conftest import Desk

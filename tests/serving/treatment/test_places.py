@@ -14,12 +14,12 @@ from data.directory import DirectoryData
 from data.errors import ConflictError
 from data.loading import load as load_directory
 from data.sql import RECOMMENDATIONS
-from serving import choices, episodes
-from serving.choices import ChoiceRequest
-from serving.courses import CourseSent
-from serving.directory import Directory
-from serving.keys import Caller
-from serving.writes import Asked
+from serving.access.keys import Caller
+from serving.access.writes import Asked
+from serving.listing.directory import Directory
+from serving.treatment import choices, episodes
+from serving.treatment.choices import ChoiceRequest
+from serving.treatment.courses import CourseSent
 
 if TYPE_CHECKING:
     from tests.serving.treatment.conftest import Desk

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from serving.tasks import EXAMPLE_CLOSING
+from serving.treatment.tasks import EXAMPLE_CLOSING
 
 if TYPE_CHECKING:
     import httpx

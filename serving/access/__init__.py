@@ -1,0 +1,1 @@
+"""Who may ask, and writes that may be sent again."""

@@ -1,0 +1,120 @@
+"""What answers are computed from, and a request as the rules and the model read it."""
+
+import datetime as dt
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from data.errors import Problem
+from features.columns import Columns, Floats
+from features.eligibility import ASKED_OF_CLIENT, unanswered
+from features.practice import Ask, Practice
+from features.rows import CLIENT_KINDS
+from serving.answering import intake
+from serving.listing.directory import Directory
+from serving.schemas import RecommendationRequest, Window
+from serving.settings import Settings
+from training.bundle import Bundle
+from training.fits import Prepared
+
+_DAYS_KEPT = 4
+
+Audience = Literal["platform", "clinical"]
+"""For whom an answer is made: only clinicians and auditors see what is to be expected of an outcome."""
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """What answers are computed from: one bundle and one version of the directory. Swapped whole, never changed."""
+
+    bundle: Bundle
+    version: str
+    directory: Directory
+    settings: Settings
+    _prepared: dict[dt.date, Prepared] = field(default_factory=dict)
+
+    def prepared(self, day: dt.date) -> Prepared:
+        """The directory as the bundle sees it on a day; computed once a day."""
+        if day not in self._prepared:
+            if len(self._prepared) >= _DAYS_KEPT:
+                self._prepared.clear()
+            self._prepared[day] = self.bundle.prepare(
+                self.directory.ids, self.directory.columns, None if self.bundle.manifest.undated else day
+            )
+        return self._prepared[day]
+
+    def on(self, directory: Directory) -> "Matcher":
+        """The same with a later version of the directory; what was computed from profiles holds while they do."""
+        same = directory.profiles_at == self.directory.profiles_at
+        return replace(self, directory=directory, _prepared=self._prepared if same else {})
+
+    def today(self, now: dt.datetime) -> dt.date:
+        """The day on which a request without `as_of` is judged: a dataset served as it stands keeps its own."""
+        meta = self.directory.meta
+        if self.directory.version == 0 and meta.as_of is not None:
+            return meta.as_of
+        return now.astimezone(self.settings.zone).date()
+
+    def safety_day(self, request: RecommendationRequest, now: dt.datetime) -> dt.date:
+        """The day on which answers about self-harm are looked at: no `as_of` ahead of today makes them older."""
+        today = self.today(now)
+        return min(request.as_of or today, today)
+
+    def client_kinds(self) -> dict[str, str]:
+        """Kinds of the client columns that may be sent beside the contract's."""
+        kinds: dict[str, str] = dict(self.directory.meta.client_kinds)
+        own = self.bundle.manifest.kinds.get("clients", {})
+        declared = {name.removeprefix("client.") for name in self.bundle.features.declared}
+        return kinds | {name: own.get(name, "number") for name in declared if name not in CLIENT_KINDS}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A readable request on its day."""
+
+    request: RecommendationRequest
+    day: dt.date
+    today: dt.date
+    """The day it would be judged on had it not named one."""
+    client: Columns
+    practice: Practice
+    ask: Ask
+    price: Floats | None = None
+    """(directory,), in SD: what a place of each is worth to others; the order subtracts it."""
+
+
+def question(matcher: Matcher, request: RecommendationRequest, now: dt.datetime) -> Question:
+    """The request as the rules and the model read it."""
+    today = matcher.today(now)
+    day = request.as_of or today
+    table, manifest = intake.client_table(request), matcher.bundle.manifest
+    client = matcher.bundle.clients(table, 1, None if manifest.undated else day)
+    zone = matcher.settings.zone
+    moment = now if day == now.astimezone(zone).date() else intake.first_moment(day, zone)
+    conflicts = matcher.directory.rows_of([one.therapist_id for one in request.exclude_therapists])
+    ask = Ask(client, np.datetime64(day, "D"), _utc(moment), _window(request.window, matcher.settings), conflicts)
+    directory = matcher.directory
+    return Question(request, day, today, client, directory.practice_on(day, now), ask, directory.prices(now))
+
+
+def problems_of(
+    matcher: Matcher, request: RecommendationRequest, now: dt.datetime, positions: intake.Positions | None = None
+) -> list[Problem]:
+    """Every reason why this request cannot be read or judged here; empty for a good one."""
+    day = request.as_of or matcher.today(now)
+    ranges = dict(matcher.bundle.manifest.severity_of)
+    found = intake.unreadable(request, matcher.client_kinds(), ranges, day, positions)
+    contract = {name: values for name, values in intake.client_table(request).items() if name in ASKED_OF_CLIENT}
+    return found + unanswered(matcher.directory.practice, Columns.of(contract, CLIENT_KINDS, 1))
+
+
+def _window(window: Window | None, settings: Settings) -> tuple[np.datetime64, np.datetime64] | None:
+    if window is None:
+        return None
+    zone = settings.zone
+    return _utc(intake.first_moment(window.first, zone)), _utc(intake.last_moment(window.last, zone))
+
+
+def _utc(moment: dt.datetime) -> np.datetime64:
+    return np.datetime64(moment.astimezone(dt.UTC).replace(tzinfo=None), "s")

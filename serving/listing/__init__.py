@@ -1,0 +1,1 @@
+"""Who is listed: the directory in memory, and how a platform keeps it current."""

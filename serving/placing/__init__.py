@@ -1,0 +1,1 @@
+"""A waiting list placed at once, under capacity."""

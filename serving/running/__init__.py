@@ -1,0 +1,1 @@
+"""Processes: workers, the hand-over of a model, metrics, logs, limits."""

@@ -1,0 +1,1 @@
+"""What came of an answer: places chosen, courses of treatment, scores, safety tasks, erasure."""

@@ -7,7 +7,6 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from data.errors import (
@@ -26,7 +25,7 @@ from data.errors import (
 )
 from serving import problems
 from serving.access.writes import NOT_THERE
-from serving.answering.matcher import problems_of
+from serving.answering.matcher import problems_of_the_rest
 from serving.routes import (
     allocations,
     answers_again,
@@ -43,9 +42,10 @@ from serving.routes import (
 )
 from serving.running.limits import Cap, allow_threads
 from serving.running.middleware import BodyLimit, RequestIds, request_id
-from serving.schemas import FieldProblem, RecommendationRequest
-from serving.service import Clock, Service, Sources, no_database, utc_now
+from serving.schemas import FieldProblem
+from serving.service import Clock, Service, no_database, utc_now
 from serving.settings import Settings
+from serving.sources import Sources
 
 DESCRIPTION = """
 Ranks the therapists whom one client can really see, says why, and says what waiting for one would bring.
@@ -154,19 +154,15 @@ def _add_problems(app: FastAPI) -> None:
 
 
 def _late_problems(request: Request, error: RequestValidationError) -> list[FieldProblem]:
-    """What the rest of a client's request would have been refused for, so that one answer names everything."""
+    """Those that pydantic does not see in a client's request; none where no directory or database tells them."""
     caller = getattr(request.state, "caller", None)
     if not isinstance(error.body, dict) or caller is None or request.url.path != "/v1/recommendations":
         return []
     service: Service = request.app.state.service
-    rest, positions = problems.without(error.body, error.errors())
     try:
-        asked = RecommendationRequest.model_validate({"client": {}, **rest})
-        found = problems_of(service.matcher(caller), asked, service.now(), positions)
-    except (ValidationError, TherapistFitError):
+        return problems_of_the_rest(service.matcher(caller), error.body, error.errors(), service.now())
+    except TherapistFitError:
         return []
-    named = {problems.field_of(one["loc"]) for one in error.errors()}
-    return [one for one in problems.of_problems(found) if one.field not in named]
 
 
 def _counted(found: list[FieldProblem]) -> str:

@@ -1,19 +1,22 @@
 """What answers are computed from, and a request as the rules and the model read it."""
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import ValidationError
 
 from data.errors import Problem
 from features.columns import Columns, Floats
 from features.eligibility import ASKED_OF_CLIENT, unanswered
 from features.practice import Ask, Practice
 from features.rows import CLIENT_KINDS
+from serving import problems
 from serving.answering import intake
 from serving.listing.directory import Directory
-from serving.schemas import RecommendationRequest, Window
+from serving.schemas import FieldProblem, RecommendationRequest, Window
 from serving.settings import Settings
 from training.bundle import Bundle
 from training.fits import Prepared
@@ -107,6 +110,20 @@ def problems_of(
     found = intake.unreadable(request, matcher.client_kinds(), ranges, day, positions)
     contract = {name: values for name, values in intake.client_table(request).items() if name in ASKED_OF_CLIENT}
     return found + unanswered(matcher.directory.practice, Columns.of(contract, CLIENT_KINDS, 1))
+
+
+def problems_of_the_rest(
+    matcher: Matcher, body: Any, errors: Sequence[Mapping[str, Any]], now: dt.datetime
+) -> list[FieldProblem]:
+    """What else a body would be refused for in which pydantic found these errors: one answer names everything."""
+    rest, positions = problems.without(body, errors)
+    try:
+        request = RecommendationRequest.model_validate({"client": {}, **rest})
+    except ValidationError:
+        return []
+    named = {problems.field_of(one["loc"]) for one in errors}
+    found = problems.of_problems(problems_of(matcher, request, now, positions))
+    return [one for one in found if one.field not in named]
 
 
 def _window(window: Window | None, settings: Settings) -> tuple[np.datetime64, np.datetime64] | None:

@@ -13,7 +13,7 @@ from features.eligibility import judge
 from serving import problems
 from serving.access.keys import Caller
 from serving.access.writes import Asked as Write
-from serving.answering.matcher import problems_of, question
+from serving.answering.matcher import problems_of_the_rest, question
 from serving.pages.form import Asked, Typed, asked
 from serving.pages.options import Options
 from serving.pages.shown import NextFree, Shown
@@ -50,8 +50,8 @@ def ask(service: Service, caller: Caller, typed: Typed) -> Shown:
         request = RecommendationRequest.model_validate(wanted.body)
         outcome = service.recommend(as_platform, request, Write.of(None, "POST", "/match", b""))
     except ValidationError as error:
-        found = problems.refused(error) + _late(service, caller, wanted.body, error)
-        raise TypedWrongError(_mends(found, wanted, service, caller)) from None
+        rest = problems_of_the_rest(service.matcher(caller), wanted.body, error.errors(), service.now())
+        raise TypedWrongError(_mends(problems.refused(error) + rest, wanted, service, caller)) from None
     except RequestError as error:
         raise TypedWrongError(_mends(problems.of_problems(error.problems), wanted, service, caller)) from None
     answer = RecommendationAnswer.model_validate_json(outcome.body)
@@ -85,19 +85,6 @@ def next_free(
     modality = slots.modality.take(np.array([at]))
     how = None if modality.index[0] < 0 else modality.vocabulary[int(modality.index[0])]
     return NextFree(therapist, Slot(starts_at=slots.starts_at[at].item().replace(tzinfo=dt.UTC), modality=how))
-
-
-def _late(service: Service, caller: Caller, body: dict[str, Any], error: ValidationError) -> list[FieldProblem]:
-    """What the rest of the request would have been refused for, so that everything is told at once."""
-    errors: list[dict[str, Any]] = [dict(one) for one in error.errors(include_url=False, include_input=False)]
-    rest, positions = problems.without(body, errors)
-    try:
-        request = RecommendationRequest.model_validate({"client": {}, **rest})
-    except ValidationError:
-        return []
-    named = {problems.field_of(one["loc"]) for one in errors}
-    found = problems_of(service.matcher(caller), request, service.now(), positions)
-    return [one for one in problems.of_problems(found) if one.field not in named]
 
 
 def _mends(found: Sequence[FieldProblem], wanted: Asked, service: Service, caller: Caller) -> list[Mend]:

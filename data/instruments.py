@@ -35,7 +35,8 @@ class Instrument:
 
     `prorate` is the number of items that may be missing, over the whole instrument or (`prorate_per_subscale`) in
     each subscale, when proration is asked for; without the `must_answer` items there is never a total.
-    `loinc` has the codes of the panel ("panel"), the total ("0") and the items.
+    `loinc` has the codes of the panel ("panel"), the total ("0") and the items. `asked` is put before the items of
+    `text`; `answers` are worth `item_low` and up.
     """
 
     id: str
@@ -64,7 +65,9 @@ class Instrument:
     licence: str = ""
     needs_licence: bool = False
     loinc: Mapping[str, str] = field(default_factory=dict)
+    asked: str = ""
     text: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
 
     def threshold(self, name: str) -> float:
         """The threshold of that name. Raises NotFoundError, naming those that exist."""
@@ -110,6 +113,8 @@ def _loinc(codes: str) -> dict[str, str]:
     return {"panel": panel} | {str(item): code for item, code in enumerate(scores)}
 
 
+_TWO_WEEKS = "Over the last 2 weeks, how often have you been bothered by any of the following problems?"
+_HOW_OFTEN = ("Not at all", "Several days", "More than half the days", "Nearly every day")
 _ITEM_TEXT_FREE = "free to use, copy and translate; no permission needed (phqscreeners.com)"
 
 PHQ9 = Instrument(
@@ -129,6 +134,7 @@ PHQ9 = Instrument(
     risk_items=(9,),
     licence=_ITEM_TEXT_FREE,
     loinc=_loinc("44249-1 44261-6 44250-9 44255-8 44259-0 44254-1 44251-7 44258-2 44252-5 44253-3 44260-8"),
+    asked=_TWO_WEEKS,
     text=(
         "Little interest or pleasure in doing things",
         "Feeling down, depressed, or hopeless",
@@ -141,6 +147,7 @@ PHQ9 = Instrument(
         "restless that you have been moving around a lot more than usual",
         "Thoughts that you would be better off dead or of hurting yourself in some way",
     ),
+    answers=_HOW_OFTEN,
 )
 
 GAD7 = Instrument(
@@ -158,6 +165,7 @@ GAD7 = Instrument(
     prorate=1,
     licence=_ITEM_TEXT_FREE,
     loinc=_loinc("69737-5 70274-6 69725-0 68509-9 69733-4 69734-2 69735-9 69689-8 69736-7"),
+    asked=_TWO_WEEKS,
     text=(
         "Feeling nervous, anxious or on edge",
         "Not being able to stop or control worrying",
@@ -167,6 +175,7 @@ GAD7 = Instrument(
         "Becoming easily annoyed or irritable",
         "Feeling afraid as if something awful might happen",
     ),
+    answers=_HOW_OFTEN,
 )
 
 WAI_SR = Instrument(

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from data.instruments import INSTRUMENTS
+from serving.pages.words import SHEETS
 from serving.schemas import FieldProblem
 
 OTHER = "?"
 """Chosen in a list to say: not listed, typed beside it."""
 FEWEST_WISHES = 2
 MOST_WISHES = 20
-INSTRUMENTS = {"phq9": 9, "gad7": 7}
-"""Questionnaires on the form and how many questions each has."""
 _PICKED = ("care_level", "jurisdiction", "payer")
 _TICKED = ("languages", "modalities", "availability")
 _CODES = ("care_level", "modalities", "problems")
@@ -129,9 +129,9 @@ def _problems(typed: Typed) -> list[str]:
 def _measures(typed: Typed) -> tuple[list[dict[str, str]], dict[str, str]]:
     found: list[dict[str, str]] = []
     places: dict[str, str] = {}
-    for name, items in INSTRUMENTS.items():
+    for name in SHEETS:
         day = {"taken_on": typed.one(f"{name}.taken_on")} if typed.one(f"{name}.taken_on") else {}
-        for item in range(items + 1):
+        for item in range(INSTRUMENTS[name].items + 1):
             if value := typed.one(f"{name}.{item}"):
                 place = f"measures[{len(found)}]"
                 places |= {place: f"{name}.{item}", f"{place}.taken_on": f"{name}.taken_on"}

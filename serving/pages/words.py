@@ -1,15 +1,11 @@
-"""Codes as people say them, rules in plain words, and how the questionnaires are put."""
+"""Codes as people say them, rules in plain words, and what the form calls its fields."""
 
 from collections.abc import Mapping
 
 from data.manifest import Rule
 
-ASKED = "Over the last 2 weeks, how often have you been bothered by any of the following problems?"
-"""How PHQ-9 and GAD-7 begin."""
-ANSWERS = ("Not at all", "Several days", "More than half the days", "Nearly every day")
-"""Their answers, worth 0 to 3."""
-
 SHEETS: Mapping[str, str] = {"phq9": "PHQ-9", "gad7": "GAD-7"}
+"""Questionnaires on the form."""
 LABELS: Mapping[str, str] = {
     "client.client_id": "Pseudonym",
     "client.birth_year": "Year of birth",
@@ -114,8 +110,11 @@ _LANGUAGES: Mapping[str, str] = {
 
 def said(code: str) -> str:
     """A code such as `social_anxiety` or `mon_am` as somebody would say it: Social anxiety, Monday morning."""
-    parts = [_AS_SAID.get(part, part) for part in code.split("_")]
-    text = " ".join(parts)
+    return capitalised(" ".join(_AS_SAID.get(part, part) for part in code.split("_")))
+
+
+def capitalised(text: str) -> str:
+    """The text as a sentence begins; what follows stays as it is (`str.capitalize` would say Ptsd)."""
     return text[:1].upper() + text[1:]
 
 

@@ -39,6 +39,7 @@ from serving.treatment.choices import ChoiceAnswer
 
 STATIC = Path(__file__).parents[1] / "static"
 SEE_OTHER = 303
+_NOT_NOW = (JournalError, NotReadyError, BusyError)
 _LATER = "Nothing is lost: what you typed is still here. Please send it again in a moment."
 
 
@@ -60,8 +61,7 @@ class _Page(APIRoute):
                 )
             except TherapistFitError as error:
                 status = 429 if isinstance(error, TooManyError) else 503
-                why = str(error).partition(" -> ")[0]
-                return _told(request, status, "The service cannot answer just now", f"{why[:1].upper()}{why[1:]}.")
+                return _told(request, status, "The service cannot answer just now", f"{_why(error)}.")
 
         return handler
 
@@ -180,9 +180,8 @@ def _pressed(
         shown = again(service, caller, below)
         return _match(service, caller, typed, shown, notice=looked_at_again(error), status=422)
     except (ConflictError, NotFoundError, GoneError) as error:
-        why = str(error).partition(" -> ")[0]
-        return _asked(service, caller, typed, f"{why[:1].upper()}{why[1:]}. {not_done} What you see below is new.")
-    except (JournalError, NotReadyError, BusyError):
+        return _asked(service, caller, typed, f"{_why(error)}. {not_done} What you see below is new.")
+    except _NOT_NOW:
         return _match(service, caller, typed, notice=f"{not_done} {_LATER}", status=503)
 
 
@@ -204,7 +203,7 @@ def _asked(service: Service, caller: Caller, typed: Typed, notice: str = "") -> 
         return _match(service, caller, typed, ask(service, caller, typed), notice=notice, status=409 if notice else 200)
     except TypedWrongError as error:
         return _match(service, caller, typed, mends=error.mends, status=422)
-    except (JournalError, NotReadyError, BusyError):
+    except _NOT_NOW:
         return _match(service, caller, typed, notice=f"The service cannot answer just now. {_LATER}", status=503)
 
 
@@ -220,8 +219,7 @@ def _match(
     options = Options(service.matcher(caller))
     beside: dict[str, list[str]] = {}
     for one in mends:
-        beside.setdefault(one.place, []).append(f"{one.words[:1].upper()}{one.words[1:]}")
-    sheets = [(name, INSTRUMENTS[name].name, list(enumerate(INSTRUMENTS[name].text, 1))) for name in words.SHEETS]
+        beside.setdefault(one.place, []).append(words.capitalised(one.words))
     return page(
         "match.html",
         status,
@@ -232,9 +230,7 @@ def _match(
         wishes=topics_of(options, words.TOPICS),
         topics=list(words.TOPICS.items()),
         strengths=list(words.STRENGTHS.items()),
-        questionnaires=[(name, f"{words.SHEETS[name]}: {title}", items) for name, title, items in sheets],
-        asked=words.ASKED,
-        answers=words.ANSWERS,
+        questionnaires=[(called, INSTRUMENTS[name]) for name, called in words.SHEETS.items()],
         shown=shown,
         attempt=uuid.uuid4().hex,
         reasons=REASON_WORDS,
@@ -248,6 +244,11 @@ def _told(request: Request, status: int, heading: str, *lines: str) -> HTMLRespo
     caller: Caller | None = getattr(request.state, "caller", None)
     who = caller.name if caller else ""
     return page("notice.html", status, who=who, heading=heading, lines=lines, again=status != 403)
+
+
+def _why(error: TherapistFitError) -> str:
+    """What happened, as a sentence without its end; the next step is one for programs."""
+    return words.capitalised(str(error).partition(" -> ")[0])
 
 
 def _ours(request: Request) -> None:

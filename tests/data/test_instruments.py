@@ -73,6 +73,12 @@ def test_subscales_are_codes_and_share_no_item(one: Instrument):
 
 
 @ALL
+def test_where_item_text_ships_so_do_the_question_and_a_name_for_each_value(one: Instrument):
+    assert bool(one.text) == bool(one.asked)
+    assert len(one.answers) == (one.item_high - one.item_low + 1 if one.text else 0)
+
+
+@ALL
 def test_item_text_ships_for_phq9_and_gad7_only(one: Instrument):
     assert len(one.text) == (one.items if one.id in ("phq9", "gad7") else 0)
 

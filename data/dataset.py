@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from data.errors import DataError, Problem
+from data.errors import DataError, Problem, unreadable
 from data.manifest import (
     MANIFEST,
     RULES,
@@ -20,11 +20,10 @@ from data.manifest import (
     manifest_toml,
     read_manifest,
     read_manifest_leniently,
-    validation_problems,
     with_unread,
 )
 from data.parsing import empty, parse
-from data.reading import read_raw, unreadable
+from data.reading import read_raw
 from data.tables import TABLES, Column, Table
 
 __all__ = [
@@ -40,7 +39,6 @@ __all__ = [
     "read_csv",
     "read_leniently",
     "read_manifest",
-    "validation_problems",
     "write",
 ]
 

@@ -10,7 +10,7 @@ from data.checking_dates import HAPPENED
 from data.dataset import Dataset
 from data.instruments import TOTAL
 from data.manifest import RULES
-from data.scoring import totals
+from data.totals import totals
 
 SMALLEST_GROUP = 5
 """Groups below this size are not broken down."""

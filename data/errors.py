@@ -6,6 +6,7 @@ collects `Problem`s and raises once, with all of them.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -104,3 +105,9 @@ class NotReadyError(TherapistFitError):
 
 class DemoError(TherapistFitError):
     """A step of the demonstration failed; the message has the step's last words."""
+
+
+def unreadable(path: Path, error: OSError) -> Problem:
+    """The problem of a file that is there but cannot be read: a folder, no permission, a broken disk."""
+    reason = (error.strerror or str(error)).lower()
+    return Problem(str(path), f"cannot be read: {reason}", "must be a file that may be read", "mend it, or its rights")

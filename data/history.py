@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from data.dataset import Dataset
-from data.scoring import totals
+from data.totals import totals
 
 Rows = npt.NDArray[np.int64]
 Days = npt.NDArray[np.datetime64]

@@ -12,9 +12,8 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
-from data.errors import ConfigError, NotFoundError, Problem
+from data.errors import ConfigError, NotFoundError, Problem, unreadable
 from data.instruments import INSTRUMENTS, Instrument, declared
-from data.reading import unreadable
 from data.tables import Kind
 
 MANIFEST = "dataset.toml"

@@ -18,9 +18,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator, model_validator
 
-from data.errors import ConfigError, NotFoundError, Problem
+from data.errors import ConfigError, NotFoundError, Problem, unreadable
 from data.manifest import Manifest, validation_problems
-from data.reading import unreadable
 from data.tables import TABLES
 
 Scalar = bool | int | float | str

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from data.change import at_caseness, reliably_deteriorated, reliably_improved
 from data.instruments import GAD7, PHQ9
-from data.scoring import at_caseness, reliably_deteriorated, reliably_improved
 
 LEAST_SESSIONS = 2
 """A course counts from this number of attended sessions."""

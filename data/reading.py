@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data.errors import DataError, Problem
+from data.errors import DataError, Problem, unreadable
 from data.parsing import cell_problems
 
 _TABLE = "must be a CSV table in UTF-8"
@@ -40,12 +40,6 @@ def read_raw(path: Path, name: str) -> Raw:
         if isinstance(error, OSError) and error.errno is not None:
             raise DataError([unreadable(path, error)]) from None
         raise DataError([Problem(str(path), str(error), "must be a Parquet table", "write it anew")]) from None
-
-
-def unreadable(path: Path, error: OSError) -> Problem:
-    """The problem of a file that is there but cannot be read: a folder, no permission, a broken disk."""
-    reason = (error.strerror or str(error)).lower()
-    return Problem(str(path), f"cannot be read: {reason}", "must be a file that may be read", "mend it, or its rights")
 
 
 def _csv(path: Path, name: str, content: bytes) -> Raw:

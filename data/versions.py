@@ -52,6 +52,17 @@ def latest_version(engine: sa.Engine | sa.Connection, tenant: str = TENANT) -> i
     return version
 
 
+def latest_versions(connection: sa.Connection) -> dict[str, int]:
+    """The newest version of every tenant that has a directory."""
+    known = DIRECTORY_VERSIONS.c
+    newest = (
+        sa.select(known.tenant, sa.func.max(known.version).label("version"))
+        .group_by(known.tenant)
+        .order_by(known.tenant)
+    )
+    return {row.tenant: row.version for row in connection.execute(newest)}
+
+
 def version_at(connection: sa.Connection, tenant: str, version: int | None = None) -> Version | None:
     """The newest version up to `version`; None if there is none."""
     versions = DIRECTORY_VERSIONS

@@ -24,8 +24,9 @@ from experiments.clinics import each, plans
 from features.policy import Policy
 from training.choosing import choose
 from training.config import HeadConfig, TrainConfig
-from training.conformal import LEVELS, POINTS, conformal, coverage, credibility, expectation, severity_of
+from training.conformal import LEVELS, severity_of
 from training.evaluate import Offered
+from training.intervals import POINTS, conformal, coverage, credibility, expectation
 from training.learn import Learned, Material, learn_head
 from training.material import gather
 from training.scoring import Scored, choices, score

@@ -8,10 +8,11 @@ import numpy.typing as npt
 import pandas as pd
 from rich.table import Table
 
+from data.change import at_caseness
 from data.dataset import read_csv
 from data.errors import DataError, NotFoundError, Problem
 from data.instruments import PHQ9
-from data.scoring import at_caseness, band, total
+from data.scoring import band, total
 
 FILE = Path("nhanes_phq9") / "nhanes_2017_2018_dpq.csv"
 ITEMS = {

@@ -46,7 +46,7 @@ def serve(
     told = Settings.read(settings)  # first, because the rest takes seconds to import
     from serving.running.parent import Address, Place, to_serve
     from serving.running.parent import serve as run
-    from serving.service import Sources
+    from serving.sources import Sources
 
     folder, version = (bundle, "") if bundle is not None else to_serve()
 

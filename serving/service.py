@@ -3,16 +3,13 @@
 import datetime as dt
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from data.database import connect, insert_new, new_id, require_schema
-from data.dataset import read
 from data.errors import NotAllowedError, NotReadyError, RequestError
-from data.loading import from_dataset
 from data.sql import SETTINGS
 from serving import journal
 from serving.access.keys import Caller, caller_of
@@ -29,6 +26,7 @@ from serving.running.loaded import Loaded, Model
 from serving.running.metrics import Lap, Metrics, no_lap
 from serving.schemas import RecommendationRequest
 from serving.settings import Settings
+from serving.sources import Sources
 
 Clock = Callable[[], dt.datetime]
 
@@ -36,18 +34,6 @@ Clock = Callable[[], dt.datetime]
 def utc_now() -> dt.datetime:
     """The moment, with its offset."""
     return dt.datetime.now(dt.UTC)
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Where a service takes its bundle, directory and database from."""
-
-    bundle: Path
-    version: str = ""
-    """What the registry calls the bundle; its day of making if it came from no registry."""
-    data: Path | None = None
-    """A dataset to serve as it stands, to the tenant `default`; the database's directories if not given."""
-    database: str | None = None
 
 
 class Service:
@@ -82,8 +68,11 @@ class Service:
         engine = connect(sources.database)
         try:
             require_schema(engine)
-            fixed = None if sources.data is None else Directory.of(from_dataset(read(sources.data)), settings)
-            return cls(settings, engine, Model.of(sources.bundle, sources.version), now, fixed, sources, workers)
+            fixed = None if sources.data is None else _as_it_stands(sources.data, settings)
+            model = Model.of(sources.bundle, sources.version)
+            service = cls(settings, engine, model, now, fixed, sources, workers)
+            service.loaded.read_directories()
+            return service
         except Exception as error:
             engine.dispose()
             raise no_database(error) if isinstance(error, sa.exc.SQLAlchemyError) else error from error
@@ -225,6 +214,12 @@ class Service:
             require_schema(self.engine)
         except sa.exc.SQLAlchemyError as error:
             raise no_database(error) from error
+
+
+def _as_it_stands(data: Path, settings: Settings) -> Directory:
+    from serving.listing.dataset import directory_data  # reads tables, which a worker without --data never does
+
+    return Directory.of(directory_data(data), settings)
 
 
 def audience_of(caller: Caller) -> Audience:

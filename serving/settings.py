@@ -11,8 +11,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from data.dataset import validation_problems
 from data.errors import ConfigError, NotFoundError, Problem
+from data.manifest import validation_problems
 
 LONGEST_HOLD = 30
 """Days after which an answer of nothing about self-harm says nothing about today."""

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-FORMAT = 2
+FORMAT = 3
+WITH_PARQUET = 2
+"""The format before, which is still read: it kept the therapists in Parquet."""
 
 
 class Manifest(BaseModel):

@@ -7,8 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from data.dataset import validation_problems
 from data.errors import ConfigError, NotFoundError, Problem
+from data.manifest import validation_problems
 
 Kind = Literal["gaussian", "binary"]
 SOURCES: dict[str, tuple[Kind, Literal["higher", "lower"]]] = {

@@ -44,8 +44,6 @@ class First:
     net: Floats
     """(n,): the same less the prices: what decides."""
     meaningful_difference: bool
-    chance_worth: float
-    """P(best - mean of the eligible > .05 SD)."""
     by_wait: bool
     """Whether the soonest slot decided."""
 
@@ -72,13 +70,12 @@ def first(
     look = next(best_first(net))
     best = int(look[0])
     spread = combined_sd(gain_sds(posteriors, heads.names, look), heads)[0]
-    chance = chance_worth(float(total[best]), float(spread))
-    meaningful = chance >= SURE
+    meaningful = chance_worth(float(total[best]), float(spread)) >= SURE
     if meaningful or (price is not None and float(net[best] - net.mean()) > WORTH):
         order, group = _by_groups(posteriors, heads, net, min(k, len(net)))
-        return First(order, group, total, net, meaningful, chance, by_wait=False)
+        return First(order, group, total, net, meaningful, by_wait=False)
     order = soonest_first(wait_days, net, k)
-    return First(order, np.ones(len(order), dtype=np.int64), total, net, meaningful, chance, by_wait=True)
+    return First(order, np.ones(len(order), dtype=np.int64), total, net, meaningful, by_wait=True)
 
 
 def told(posteriors: Posteriors, weighing: Weighing, total: Floats, at: Ints) -> Told:

@@ -8,7 +8,8 @@ import pandas as pd
 from data.history import History
 from features.build import FEWEST_ROWS, FeatureSet
 from features.columns import Columns, Floats, Pairs
-from features.rows import Ranges, from_history, known_codes
+from features.episodes import from_history
+from features.rows import Ranges, known_codes
 from training.choosing import Chosen
 from training.config import TrainConfig
 from training.design import Design, learn_design

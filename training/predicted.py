@@ -1,7 +1,7 @@
 """What to expect of one client with each of some therapists: absolute, in a clinician's units, with 80 % intervals.
 
 Heads point upwards while they are learned; here a figure is what its name says: `early_dropout` the chance of dropping
-out early, a measure its own score. How sure each head is, is learned with the bundle (`training.conformal`) and lies
+out early, a measure its own score. How sure each head is, is learned with the bundle (`training.intervals`) and lies
 beside it in `intervals.json`. The interval of a score is for one client's own result, that of a chance for the chance
 of clients like this one.
 """
@@ -13,15 +13,13 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from data.instruments import Instrument
 from features.columns import Columns
 from training.binary import sigmoid
 from training.bundle import Bundle, Manifest
-from training.config import MEASURE, OutcomeConfig, TrainConfig
-from training.conformal import Conformal, Credible, intervals_of, severity_of, variance_of
+from training.config import MEASURE, OutcomeConfig
+from training.conformal import Conformal, Credible, severity_of, variance_of
 from training.fits import Prepared
 from training.head import Head, HeadInfo, PairPosterior, used_effects
-from training.learn import Learned, Material
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -74,17 +72,6 @@ class Spans:
     """What the figure is, in words, with its unit."""
     points: Mapping[str, float]
     """Points of each instrument that make one `intake_sd`; empty for other units."""
-
-
-def learn_spans(
-    learned: Mapping[str, Learned], material: Material, config: TrainConfig, instruments: Mapping[str, Instrument]
-) -> dict[str, Span]:
-    """How sure each learned head is. A head with a landmark is never served, and has none."""
-    served = {name: one for name, one in learned.items() if not one.head.info.landmark}
-    return {
-        name: Span(intervals_of(material, one, config), _possible(one.head.info, config.outcome, instruments))
-        for name, one in served.items()
-    }
 
 
 def predicted(
@@ -155,14 +142,3 @@ def _words(info: HeadInfo, manifest: Manifest) -> tuple[Unit, str]:
     found = MEASURE.fullmatch(info.source)
     assert found is not None  # the configuration was checked
     return "points", f"total of {found['instrument']} at session {found['session']}"
-
-
-def _possible(
-    info: HeadInfo, outcome: OutcomeConfig, instruments: Mapping[str, Instrument]
-) -> tuple[float, float] | None:
-    """Least and greatest score of the questionnaire that a head is for."""
-    found = MEASURE.fullmatch(info.source)
-    name = outcome.alliance_instrument if info.source == "alliance" else found["instrument"] if found else ""
-    if info.kind == "binary" or name not in instruments:
-        return None
-    return instruments[name].low, instruments[name].high

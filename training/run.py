@@ -17,16 +17,16 @@ from data.consent import for_learning
 from data.dataset import Dataset
 from data.errors import ConfigError, DataError, Problem
 from data.history import History
+from features.episodes import track_counts
 from features.policy import Policy
-from features.rows import track_counts
 from features.track import CASES_WITH
 from training.bundle import Bundle, Manifest, Records
 from training.champion import Champion, beside
 from training.choosing import Chosen, choose, settle
 from training.config import TrainConfig
+from training.intervals import learn_spans
 from training.learn import Learned, Material, learn_head
 from training.material import gather, made_up_rows
-from training.predicted import learn_spans
 from training.split import Blocks, blocks
 from training.storage import save
 from training.targets import intake_sds, learnable, target

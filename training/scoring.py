@@ -10,7 +10,7 @@ import pandas as pd
 
 from data.history import History
 from features.columns import Floats, Pairs
-from features.rows import clients_from_history, therapists_from_history
+from features.episodes import clients_from_history, therapists_from_history
 from training.binary import sigmoid
 from training.design import Design
 from training.head import Head, used_effects

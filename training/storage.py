@@ -3,7 +3,7 @@
 manifest.json   what it is, what it learned from, how it was evaluated
 features.json   the feature set;  design.json  the columns of the fit
 heads/NAME.txt  LightGBM text;    heads/NAME.npz  the mixed fit;  heads/NAME.json  what the head is
-therapists.parquet  ids and track counts as known on `as_of`
+therapists.npz  ids and track counts as known on `as_of`; in format 2, therapists.parquet
 golden.json     made-up rows with the columns and scores they had in training
 intervals.json  how sure each head is of an absolute prediction, and the predictions of the golden rows; older bundles
                 have none
@@ -20,13 +20,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from data.errors import BundleError, ConfigError, Problem
 from features.build import FeatureSet
 from features.columns import Columns, Pairs
-from training.bundle import FORMAT, Bundle, Manifest, Records
+from training.bundle import FORMAT, WITH_PARQUET, Bundle, Manifest, Records
 from training.config import FitConfig
 from training.design import Design
 from training.fits import Prepared
@@ -41,6 +39,8 @@ Fitting = Callable[[Columns, Prepared, npt.NDArray[np.int64]], Mapping[str, Pair
 TOLERANCE = 1e-9
 SEAL = "seal"
 INTERVALS = "intervals.json"
+_COUNT = "count."
+"""Before the names of counts in therapists.npz."""
 BESIDE = ("manifest.json", "audit.json", SEAL)
 """Files that the bundle's id does not cover: it is the same whenever the same was learned."""
 UNSEALED = ("audit.json", SEAL)
@@ -93,7 +93,7 @@ def save(
         arrays: dict[str, Any] = head.arrays()
         np.savez(part / "heads" / f"{name}.npz", **arrays)
         (part / "heads" / f"{name}.json").write_text(json.dumps(_info_json(head.info), indent=1))
-    pq.write_table(_records_table(bundle.records), part / "therapists.parquet")
+    _write_records(bundle.records, part / "therapists.npz")
     (part / "golden.json").write_text(json.dumps({**golden, "computed": compute(bundle, golden)}))
     if spans:
         heads = {name: span.as_json() for name, span in spans.items()}
@@ -199,7 +199,7 @@ def _golden_rows(bundle: Bundle, golden: Mapping[str, Any]) -> tuple[Columns, Pr
 
 def _read(folder: Path) -> Bundle:
     manifest = Manifest.model_validate_json((folder / "manifest.json").read_text())
-    if manifest.format != FORMAT:
+    if manifest.format not in (FORMAT, WITH_PARQUET):
         raise BundleError(f"{folder}: format {manifest.format}, this program reads {FORMAT} -> train again")
     learned = [head["name"] for head in manifest.config["heads"] if head["name"] not in manifest.left_out]
     return Bundle(
@@ -207,7 +207,7 @@ def _read(folder: Path) -> Bundle:
         FeatureSet.from_json(json.loads((folder / "features.json").read_text())),
         Design.from_json(json.loads((folder / "design.json").read_text())),
         {name: _read_head(folder / "heads", name) for name in learned},
-        _records(pq.read_table(folder / "therapists.parquet")),
+        _read_records_in_parquet(folder) if manifest.format == WITH_PARQUET else _read_records(folder),
         read_spans(folder),
     )
 
@@ -220,13 +220,22 @@ def _read_head(folder: Path, name: str) -> Head:
         return Head.from_arrays(info, (folder / f"{name}.txt").read_text(), remainder, dict(arrays))
 
 
-def _records_table(records: Records) -> pa.Table:
-    counts = {name: pa.array(values) for name, values in records.counts.items()}
-    days = pa.array(records.last_case_on.astype("datetime64[D]"))
-    return pa.table({"therapist_id": pa.array(records.ids, pa.string()), "last_case_on": days, **counts})
+def _write_records(records: Records, path: Path) -> None:
+    counts: dict[str, Any] = {f"{_COUNT}{name}": values for name, values in records.counts.items()}
+    days = records.last_case_on.astype("datetime64[D]")
+    np.savez(path, therapist_id=np.array(records.ids, dtype=np.str_), last_case_on=days, **counts)
 
 
-def _records(table: pa.Table) -> Records:
+def _read_records(folder: Path) -> Records:
+    with np.load(folder / "therapists.npz", allow_pickle=False) as arrays:
+        counts = {name.removeprefix(_COUNT): arrays[name] for name in arrays if name.startswith(_COUNT)}
+        return Records(tuple(arrays["therapist_id"].tolist()), arrays["last_case_on"], counts)
+
+
+def _read_records_in_parquet(folder: Path) -> Records:
+    import pyarrow.parquet as pq  # for bundles of format 2 alone: a worker does without it
+
+    table = pq.read_table(folder / "therapists.parquet")
     counts = {name: table[name].to_numpy() for name in table.column_names[2:]}
     days = table["last_case_on"].to_numpy().astype("datetime64[D]")
     return Records(tuple(table["therapist_id"].to_pylist()), days, counts)

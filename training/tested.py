@@ -13,7 +13,7 @@ from training.baselines import Scores
 from training.binary import sigmoid
 from training.calibration import calibration, dose_response
 from training.config import HeadConfig, TrainConfig
-from training.conformal import LEVELS, Conformal, Credible, coverage, expectation, severity_of
+from training.conformal import LEVELS, Conformal, Credible, severity_of
 from training.evaluate import (
     Offered,
     PolicyGain,
@@ -26,6 +26,7 @@ from training.evaluate import (
 )
 from training.groups import Groups, group_table
 from training.head import Head
+from training.intervals import coverage, expectation
 from training.learn import Learned, Material, observation_weights
 from training.mixed import Structure, fit
 from training.regimes import Choices

@@ -10,10 +10,11 @@ from data.history import History, Snapshot
 from training.baselines import PATIENT_ONLY, THERAPIST_MEAN, Scores, learn_baselines
 from training.choosing import Chosen
 from training.config import TrainConfig
-from training.conformal import Conformal, Credible, intervals_of
+from training.conformal import Conformal, Credible
 from training.evaluate import Offered
 from training.groups import groups_of
 from training.held_out import therapists_held_out
+from training.intervals import intervals_of
 from training.learn import Learned, Material, learn_head
 from training.material import gather
 from training.scoring import choices, score

@@ -9,9 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from data.dataset import read
 from data.errors import ConflictError, NotFoundError
-from data.loading import from_dataset
 from data.sql import SETTINGS
 from serving.answering.exploration import Draw
 from serving.answering.matcher import Matcher, Question, question
@@ -130,7 +128,9 @@ class Past:
         step = "serve or name that dataset (--data), or load datasets with `therapist-fit data load`, which keeps them"
         if self._data is None:
             raise ConflictError(f"this answer came from the dataset {source}, which is not stored here -> {step}")
-        data = from_dataset(read(self._data))
+        from serving.listing.dataset import directory_data  # reads tables, which a service without --data never does
+
+        data = directory_data(self._data)
         if data.source != source:
             raise ConflictError(f"this answer came from the dataset {source}, not from {data.source} -> {step}")
         return Directory.of(data, settings)

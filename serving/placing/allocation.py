@@ -14,7 +14,7 @@ from features.rows import CLIENT_KINDS
 from serving.answering.intake import client_table
 from serving.answering.matcher import Matcher, Question, problems_of, question
 from serving.answering.safety import Assessment, assess
-from serving.placing.waiting import OpenCases, Waiting, at_risk, severe
+from serving.placing.cases import OpenCases, Waiting, at_risk, severe
 from training.assignment_list import FLOOR, Group, Limit, Options, WaitingList
 from training.ranking import utility
 

@@ -24,7 +24,7 @@ from serving.placing.allocation_answer import (
     Spread,
     Unplaced,
 )
-from serving.placing.waiting import OpenCases, Waiting
+from serving.placing.cases import OpenCases, Waiting
 from training.assignment import Allocation, allocate
 from training.assignment_list import WAITS, group_means
 from training.assignment_reasons import Reason, binding, missed_floors, reasons

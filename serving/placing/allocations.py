@@ -19,7 +19,7 @@ from serving.journal import there
 from serving.placing.allocation import Terms, is_group
 from serving.placing.allocation_answer import AllocationAnswer
 from serving.placing.allocation_told import allocation
-from serving.placing.waiting import OpenCases, Waiting
+from serving.placing.cases import OpenCases, Waiting
 from serving.schemas import EXAMPLE_REQUEST, RecommendationRequest
 from serving.service import Service
 from serving.values import Day, Id, Number, Share

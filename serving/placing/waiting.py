@@ -1,8 +1,6 @@
 """The waiting list of a dataset as requests of the service, and the cases that its therapists carry already."""
 
-import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,41 +10,11 @@ from pydantic import ValidationError
 from data.dataset import Dataset
 from data.errors import NotFoundError, Problem
 from data.history import History
-from data.instruments import INSTRUMENTS
-from features.columns import Bools, Columns, Floats, Ints
-from features.rows import Ranges, clients_from_history
-from serving.answering.safety import risk_items
+from features.episodes import clients_from_history
+from features.rows import Ranges
+from serving.placing.cases import OpenCases, Waiting, at_risk, severe
 from serving.problems import refused
 from serving.schemas import RecommendationRequest
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """One client on the list: the request that stands for them, or every reason why it cannot be read."""
-
-    episode_id: str
-    client_id: str
-    referred_on: dt.date | None
-    request: RecommendationRequest | None
-    problems: tuple[Problem, ...] = ()
-
-
-@dataclass(frozen=True)
-class OpenCases:
-    """The open cases of listed therapists; all arrays of shape (cases,)."""
-
-    therapist: Ints
-    """Row in the directory."""
-    severity: Floats
-    """At intake, share of the range; NaN where unknown."""
-    severe: Bools
-    risk: Bools
-
-    @classmethod
-    def none(cls) -> "OpenCases":
-        """Where nothing is known of the cases carried."""
-        empty = np.zeros(0, dtype=bool)
-        return cls(np.zeros(0, dtype=np.int64), np.zeros(0), empty, empty)
 
 
 def waiting_list(dataset: Dataset) -> list[Waiting]:
@@ -88,24 +56,6 @@ def open_cases(dataset: Dataset, place: Mapping[str, int], severity_of: Ranges) 
     columns = clients_from_history(history, rows, severity_of)
     therapist = rows["therapist_id"].map(dict(place)).to_numpy(dtype=np.int64)
     return OpenCases(therapist, columns.number("severity"), severe(columns, severity_of), at_risk(columns))
-
-
-def severe(columns: Columns, severity_of: Ranges) -> Bools:
-    """Clients with an intake score in the highest band of any instrument that makes up severity."""
-    found = np.zeros(columns.size, dtype=bool)
-    for name in severity_of:
-        instrument = INSTRUMENTS.get(name.partition(".")[0])
-        if instrument is not None and instrument.bands:
-            found |= columns.number(name) >= instrument.bands[-1].low
-    return found
-
-
-def at_risk(columns: Columns) -> Bools:
-    """Clients who answered any question about self-harm at intake with more than nothing."""
-    found = np.zeros(columns.size, dtype=bool)
-    for name in risk_items():
-        found |= columns.number(name) >= 1
-    return found
 
 
 _TABLES = (("clients", "client_id"), ("preferences", "client_id"), ("measures", "episode_id"))

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from data.errors import BundleError, NotReadyError
 from data.sql import TENANT
+from data.versions import latest_versions
 from serving.access.keys import Caller
 from serving.answering.matcher import Matcher
 from serving.listing.directory import Directory, newest
@@ -49,7 +50,7 @@ class Readied:
 
 
 class Loaded:
-    """One model and the directories seen so far. A request reads its matcher once; nobody changes one."""
+    """One model and the directories of all tenants. A request reads its matcher once; nobody changes one."""
 
     def __init__(
         self,
@@ -64,16 +65,19 @@ class Loaded:
         self._now = now
         self._fixed = fixed is not None
         self._changing = threading.Lock()
+        """Held while matchers are put in place, never while a directory is read."""
+        self._reading: dict[str, threading.Lock] = {}
+        """By tenant: a directory is read once, and nobody waits for another tenant's."""
         self.model = model
         self.refusal: Refusal | None = None
         self._matchers = {} if fixed is None else {TENANT: self._matcher_of(model, fixed)}
 
     def of(self, tenant: str) -> Matcher | None:
-        """A tenant's matcher as it was last needed."""
+        """A tenant's matcher as it was last needed, or read at the start."""
         return self._matchers.get(tenant)
 
     def all(self) -> dict[str, Matcher]:
-        """By tenant, those that were needed since the start."""
+        """By tenant, those that were read at the start or needed since."""
         return dict(self._matchers)
 
     def matcher(self, caller: Caller) -> Matcher:
@@ -89,8 +93,17 @@ class Loaded:
                 "there is no directory of therapists yet -> run `therapist-fit data load DATASET`, "
                 "or send one to POST /v1/therapists:bulk?mode=replace"
             )
-        with self._changing:
-            return self._brought_up_to_date(caller)
+        return self._brought_up_to_date(caller.tenant, caller.directory_version)
+
+    def read_directories(self) -> None:
+        """Reads the directory of every tenant that has one, and readies it for today: the first request finds it."""
+        if not self._fixed:
+            with self._engine.connect() as connection:
+                versions = latest_versions(connection)
+            for tenant, version in versions.items():
+                self._brought_up_to_date(tenant, version)
+        for matcher in self.all().values():
+            matcher.prepared(matcher.today(self._now()))
 
     def readied(self, model: Model) -> Readied:
         """Everything that another model needs, computed while the present one goes on answering."""
@@ -111,15 +124,18 @@ class Loaded:
             }
             self.model = readied.model
 
-    def _brought_up_to_date(self, caller: Caller) -> Matcher:
-        current = self.of(caller.tenant)
-        if current is not None and current.directory.version >= (caller.directory_version or 0):
-            return current
-        directory = newest(self._engine, self._settings, caller.tenant, current.directory if current else None)
-        assert directory is not None, "versions are never removed"
-        matcher = self._following(current, directory) if current else self._matcher_of(self.model, directory)
-        self._matchers = {**self._matchers, caller.tenant: matcher}
-        return matcher
+    def _brought_up_to_date(self, tenant: str, version: int) -> Matcher:
+        with self._reading.setdefault(tenant, threading.Lock()):
+            before = self.of(tenant)
+            if before is not None and before.directory.version >= version:
+                return before
+            directory = newest(self._engine, self._settings, tenant, before.directory if before else None)
+            assert directory is not None, "versions are never removed"
+            with self._changing:
+                current = self.of(tenant)  # with another model, if that came while the directory was read
+                matcher = self._following(current, directory) if current else self._matcher_of(self.model, directory)
+                self._matchers = {**self._matchers, tenant: matcher}
+            return matcher
 
     def _following(self, matcher: Matcher, directory: Directory) -> Matcher:
         """The matcher with a later directory; while no profile changes, what was computed from them stays good."""

@@ -26,9 +26,11 @@ from serving.running.handover import Found, HandOver, watch
 from serving.running.loaded import Refusal
 from serving.running.logs import configure
 from serving.running.overview import Overview, bury, shared_counts, told
+from serving.running.spawned import begin
 from serving.running.supervisor import Bell, Crew
-from serving.service import Sources, no_database, utc_now
+from serving.service import no_database, utc_now
 from serving.settings import Settings
+from serving.sources import Sources
 
 LOOPBACK = "127.0.0.1"
 SECONDS_BETWEEN_TIDYING = 600
@@ -112,7 +114,7 @@ def serve(
         def launch(theirs: Connection) -> BaseProcess:
             now = replace(sources, bundle=handover.serving.folder, version=handover.serving.version)
             spawn = multiprocessing.get_context("spawn")
-            worker = spawn.Process(target=_work, args=(settings, now, bound, theirs, place.workers), daemon=True)
+            worker = spawn.Process(target=begin, args=(settings, now, bound, theirs, place.workers), daemon=True)
             worker.start()
             return worker
 
@@ -192,12 +194,6 @@ def _bring_up_to_date(database: str | None) -> None:
             engine.dispose()
     except (sa.exc.SQLAlchemyError, CommandError, OSError, ImportError) as error:
         raise no_database(error) from error
-
-
-def _work(settings: Settings, sources: Sources, bound: socket.socket, parent: Connection, workers: int) -> None:
-    from serving.running.worker import work
-
-    work(settings, sources, bound, parent, workers)
 
 
 def _bind(host: str, port: int) -> socket.socket:

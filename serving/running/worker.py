@@ -15,8 +15,8 @@ from serving.app import create_app
 from serving.running.handover import Follower
 from serving.running.logs import configure, place_of
 from serving.running.supervisor import CannotStart, Started
-from serving.service import Sources
 from serving.settings import Settings
+from serving.sources import Sources
 
 SECONDS_TO_FINISH = 10
 _SECONDS_TO_READ = 0.2

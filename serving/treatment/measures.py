@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from data.database import new_id
 from data.errors import ConflictError, NotFoundError, RequestError
 from data.instruments import INSTRUMENTS, TOTAL, Instrument
-from data.scoring import at_caseness, band, subscale, total
+from data.scoring import band, in_clinical_range, subscale, total
 from data.sql import CORRECTIONS, MEASURES
 from serving.access.keys import Caller
 from serving.access.writes import Asked, Outcome, once
@@ -279,7 +279,7 @@ def _told(key: Key, kept: Kept, here: Measures) -> ScoreTold:
         item=key.item,
         value=kept.value,
         band=band(banded, [kept.value])[0] if banded else None,
-        at_caseness=bool(at_caseness(cut, [kept.value])[0]) if cut else None,
+        at_caseness=bool(in_clinical_range(cut, [kept.value])[0]) if cut else None,
         computed=kept.scored,
         prorated=kept.scored and instrument is not None and not _is_complete(instrument, key, here),
     )

@@ -13,7 +13,7 @@ from data.loading import DirectoryData
 from data.loading import load as load_directory
 from serving.access.auth import COOKIE
 from serving.app import create_app
-from serving.service import Sources
+from serving.sources import Sources
 from tests.serving.conftest import NOW, SETTINGS, Live, _quiet, bundle, listed, live
 
 __all__ = ["_quiet", "bundle", "listed"]

@@ -15,10 +15,10 @@ from data.dataset import (
     read,
     read_leniently,
     read_manifest,
-    validation_problems,
     write,
 )
 from data.errors import ConfigError, DataError, NotFoundError
+from data.manifest import validation_problems
 
 TABLES = {
     "therapists.csv": "therapist_id,accepts_new,languages\nt1,TRUE,en|cy\nt2,false,\n",

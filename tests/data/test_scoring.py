@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from data import nhs, scoring
+from data import change, nhs, scoring
 from data.errors import DataError, NotFoundError
 from data.instruments import CORE10, GAD7, INSTRUMENTS, ORS, PHQ9, WAI_SR, WSAS, Instrument, declared
+from data.totals import totals
 
 GAP = np.nan
 SCORED = [PHQ9, GAD7, WAI_SR, CORE10, WSAS]
@@ -129,9 +130,9 @@ def test_proration_is_the_mean_of_the_answered_items_rounded_half_up(data: st.Da
 
 def test_a_million_rows_are_scored_in_one_call():
     answers = np.tile(np.arange(9) % 4, (1_000_000, 1))
-    totals = scoring.total(PHQ9, answers)
-    assert totals.shape == (1_000_000,)
-    assert (totals == answers[0].sum()).all()
+    found = scoring.total(PHQ9, answers)
+    assert found.shape == (1_000_000,)
+    assert (found == answers[0].sum()).all()
 
 
 def test_a_band_begins_at_its_lowest_score():
@@ -150,47 +151,47 @@ def test_an_instrument_without_bands_says_so():
 
 
 def test_caseness_is_on_the_worse_side_of_the_cut_off():
-    assert scoring.at_caseness(PHQ9, [9, 10]).tolist() == [False, True]
-    assert scoring.at_caseness(ORS, [25, 25.1]).tolist() == [True, False]
+    assert change.at_caseness(PHQ9, [9, 10]).tolist() == [False, True]
+    assert change.at_caseness(ORS, [25, 25.1]).tolist() == [True, False]
 
 
 def test_an_unknown_score_is_neither_a_case_nor_not():
-    assert scoring.at_caseness(PHQ9, [np.nan])[0] is pd.NA
+    assert change.at_caseness(PHQ9, [np.nan])[0] is pd.NA
 
 
 def test_improvement_is_a_fall_in_symptoms_and_a_rise_in_wellbeing():
-    assert scoring.improvement(PHQ9, [20], [12]).tolist() == [8]
-    assert scoring.improvement(ORS, [20], [26]).tolist() == [6]
+    assert change.improvement(PHQ9, [20], [12]).tolist() == [8]
+    assert change.improvement(ORS, [20], [26]).tolist() == [6]
 
 
 def test_reliable_change_begins_at_its_threshold():
-    assert scoring.reliably_improved(PHQ9, [15, 15], [9, 10]).tolist() == [True, False]
-    assert scoring.reliably_deteriorated(PHQ9, [9, 10], [15, 15]).tolist() == [True, False]
-    assert scoring.reliably_improved(ORS, [20.1], [25.1]).tolist() == [True]
+    assert change.reliably_improved(PHQ9, [15, 15], [9, 10]).tolist() == [True, False]
+    assert change.reliably_deteriorated(PHQ9, [9, 10], [15, 15]).tolist() == [True, False]
+    assert change.reliably_improved(ORS, [20.1], [25.1]).tolist() == [True]
 
 
 def test_change_is_recovered_improved_unchanged_or_deteriorated():
-    found = scoring.change_category(PHQ9, [15, 20, 15, 9, 5, np.nan], [9, 12, 12, 3, 12, 5])
+    found = change.change_category(PHQ9, [15, 20, 15, 9, 5, np.nan], [9, 12, 12, 3, 12, 5])
     assert found.tolist() == ["recovered", "improved", "unchanged", "improved", "deteriorated", None]
 
 
 def test_leaving_the_clinical_range_by_less_than_the_reliable_change_is_no_recovery():
-    assert scoring.clinically_significant(PHQ9, [11, 15], [9, 9]).tolist() == [False, True]
-    assert scoring.change_category(PHQ9, [11], [9]).tolist() == ["unchanged"]
+    assert change.clinically_significant(PHQ9, [11, 15], [9, 9]).tolist() == [False, True]
+    assert change.change_category(PHQ9, [11], [9]).tolist() == ["unchanged"]
 
 
 @given(st.lists(st.tuples(st.integers(0, 27), st.integers(0, 27)), min_size=1))
 def test_nobody_improves_and_deteriorates_at_once_and_swapping_the_ends_swaps_the_two(pairs: list[tuple[int, int]]):
     first, last = np.array(pairs, dtype=float).T
-    better, worse = scoring.reliably_improved(PHQ9, first, last), scoring.reliably_deteriorated(PHQ9, first, last)
+    better, worse = change.reliably_improved(PHQ9, first, last), change.reliably_deteriorated(PHQ9, first, last)
     assert not (better & worse).any()
-    assert (scoring.reliably_deteriorated(PHQ9, last, first) == better).all()
+    assert (change.reliably_deteriorated(PHQ9, last, first) == better).all()
 
 
 def test_jacobson_truax_names_the_sd_it_rests_on():
     first, last = [10, 14, 20, 24], [8, 10, np.nan, np.nan]
-    everyone = scoring.jacobson_truax(PHQ9, first, last, reliability=0.84, spread="all_with_intake")
-    both = scoring.jacobson_truax(PHQ9, first, last, reliability=0.84, spread="those_with_both")
+    everyone = change.jacobson_truax(PHQ9, first, last, reliability=0.84, spread="all_with_intake")
+    both = change.jacobson_truax(PHQ9, first, last, reliability=0.84, spread="those_with_both")
     assert (everyone.n, everyone.sd) == (4, pytest.approx(np.std([10, 14, 20, 24], ddof=1)))
     assert (both.n, both.sd) == (2, pytest.approx(np.std([10, 14], ddof=1)))
     assert both.standard_error == pytest.approx(both.sd * np.sqrt(2) * np.sqrt(1 - 0.84))
@@ -201,17 +202,17 @@ def test_jacobson_truax_names_the_sd_it_rests_on():
 @pytest.mark.parametrize("reliability", [-0.1, 1.0])
 def test_jacobson_truax_refuses_an_impossible_reliability(reliability: float):
     with pytest.raises(DataError, match="0 <= reliability < 1"):
-        scoring.jacobson_truax(PHQ9, [1, 2, 3], [1, 2, 3], reliability, "all_with_intake")
+        change.jacobson_truax(PHQ9, [1, 2, 3], [1, 2, 3], reliability, "all_with_intake")
 
 
 def test_jacobson_truax_needs_two_scores():
     with pytest.raises(DataError, match="at least two"):
-        scoring.jacobson_truax(PHQ9, [1, np.nan], [1, 2], 0.8, "all_with_intake")
+        change.jacobson_truax(PHQ9, [1, np.nan], [1, 2], 0.8, "all_with_intake")
 
 
 def test_the_cut_off_between_two_populations_lies_nearer_to_the_narrower():
-    assert scoring.cut_off(clinical=(20, 5), general=(5, 5)) == 12.5
-    assert scoring.cut_off(clinical=(20, 10), general=(5, 5)) == 10
+    assert change.cut_off(clinical=(20, 5), general=(5, 5)) == 12.5
+    assert change.cut_off(clinical=(20, 10), general=(5, 5)) == 10
 
 
 def measures(rows: list[tuple[str, int, str, str, str, float]]) -> pd.DataFrame:
@@ -222,7 +223,7 @@ def measures(rows: list[tuple[str, int, str, str, str, float]]) -> pd.DataFrame:
 
 def test_totals_are_added_where_items_stand_without_one_on_the_day_of_the_last_item():
     rows = [("e1", 0, "gad7", str(i), f"2024-01-0{i}", 2.0) for i in range(1, 8)]
-    out = scoring.totals(measures(rows))
+    out = totals(measures(rows))
     added = out[out["item"] == "0"]
     assert added["value"].tolist() == [14]
     assert added["taken_on"].dt.strftime("%d").tolist() == ["07"]
@@ -232,18 +233,18 @@ def test_totals_are_added_where_items_stand_without_one_on_the_day_of_the_last_i
 def test_a_total_that_is_there_is_left_alone():
     rows = [("e1", 0, "gad7", str(i), "2024-01-01", 2.0) for i in range(1, 8)]
     given_rows = measures([*rows, ("e1", 0, "gad7", "0", "2024-01-01", 13.0)])
-    pd.testing.assert_frame_equal(scoring.totals(given_rows), given_rows)
+    pd.testing.assert_frame_equal(totals(given_rows), given_rows)
 
 
 def test_a_total_is_not_added_from_incomplete_items_unless_proration_is_asked_for():
     rows = measures([("e1", 0, "gad7", str(i), "2024-01-01", 2.0) for i in range(1, 7)])
-    assert len(scoring.totals(rows)) == 6
-    assert scoring.totals(rows, missing="prorate")["value"].iloc[-1] == 14
+    assert len(totals(rows)) == 6
+    assert totals(rows, missing="prorate")["value"].iloc[-1] == 14
 
 
 def test_totals_of_different_sessions_and_raters_stay_apart():
     rows = [("e1", s, "gad7", str(i), "2024-01-01", float(s)) for s in (1, 2) for i in range(1, 8)]
-    out = scoring.totals(measures(rows))
+    out = totals(measures(rows))
     added = out[out["item"] == "0"]
     assert dict(zip(added["session"], added["value"], strict=True)) == {1: 7, 2: 14}
 

@@ -17,9 +17,10 @@ from data.tables import CLIENTS, THERAPISTS
 from features.build import FeatureSet
 from features.catalog import CATALOG
 from features.columns import Columns, Pairs
+from features.episodes import from_history
 from features.policy import Policy
 from features.preferences import AGE_BANDS, STYLE_VALUES
-from features.rows import CLIENT_KINDS, THERAPIST_KINDS, client_columns, from_history, therapist_columns
+from features.rows import CLIENT_KINDS, THERAPIST_KINDS, client_columns, therapist_columns
 
 SEVERITY = {"phq9.0": (0.0, 27.0), "gad7.0": (0.0, 21.0)}
 PROBLEMS = ("anxiety", "sleep", "ptsd")

@@ -21,8 +21,9 @@ from data.sql import RECOMMENDATIONS, SAFETY_TASKS
 from data.synthetic.truth import Truth
 from serving.app import create_app
 from serving.card import ModelCard
-from serving.service import Service, Sources
+from serving.service import Service
 from serving.settings import Settings
+from serving.sources import Sources
 
 NOW = dt.datetime(2026, 10, 1, 9, 0, tzinfo=dt.UTC)
 Serve = Callable[[FastAPI], AbstractContextManager[httpx.Client]]

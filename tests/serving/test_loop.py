@@ -18,8 +18,8 @@ from data.loading import DirectoryData
 from data.loading import load as load_directory
 from serving.app import create_app
 from serving.running.loaded import Model
-from serving.service import Sources
 from serving.settings import Exploration, Settings
+from serving.sources import Sources
 from training.config import PrognosisConfig, TrainConfig
 from training.run import train
 from training.storage import load

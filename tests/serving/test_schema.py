@@ -21,8 +21,8 @@ from data.database import connect
 from data.loading import DirectoryData
 from data.loading import load as load_directory
 from serving.app import create_app
-from serving.service import Sources
 from serving.settings import Settings
+from serving.sources import Sources
 
 if TYPE_CHECKING:
     from conftest import Live

@@ -18,15 +18,9 @@ from training.conformal import (
     LEVELS,
     Conformal,
     Credible,
-    _ends,
-    _noise,
-    conformal,
-    coverage,
-    credibility,
-    expectation,
-    left_out,
     severity_of,
 )
+from training.intervals import _ends, _noise, conformal, coverage, credibility, expectation, left_out
 from training.run import Trained
 from training.scoring import Scored, score
 

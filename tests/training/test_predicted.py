@@ -21,11 +21,12 @@ from data.history import History
 from data.instruments import INSTRUMENTS
 from data.synthetic.truth import Truth
 from features.columns import Columns
-from features.rows import clients_from_history
+from features.episodes import clients_from_history
 from training.bundle import Bundle
 from training.config import TrainConfig
 from training.conformal import Conformal, Credible
-from training.predicted import Span, Spans, learn_spans, predicted
+from training.intervals import learn_spans
+from training.predicted import Span, Spans, predicted
 from training.run import Trained, train
 from training.storage import INTERVALS, SEAL, UNSEALED, digest, load, read_spans, save
 from training.targets import learnable, target

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import features.catalog
@@ -76,7 +78,7 @@ def test_a_bundle_written_again_has_the_same_id(trained: Trained, tmp_path: Path
 
 def test_a_bundle_holds_no_pickle(trained: Trained):
     kinds = {path.suffix for path in trained.folder.rglob("*") if path.is_file()}
-    assert kinds == {".json", ".txt", ".npz", ".parquet", ""}
+    assert kinds == {".json", ".txt", ".npz", ""}
     assert [path.name for path in trained.folder.rglob("*") if path.is_file() and not path.suffix] == [SEAL]
 
 
@@ -124,8 +126,25 @@ def test_another_format_is_refused(folder: Path, written: int):
     said = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**said, "format": written}))
     seal(folder)
-    with pytest.raises(BundleError, match=f"format {written}, this program reads 2 -> train again"):
+    with pytest.raises(BundleError, match=f"format {written}, this program reads 3 -> train again"):
         load(folder)
+
+
+def test_a_bundle_that_kept_its_therapists_in_parquet_is_still_read(folder: Path):
+    now = load(folder).records
+    counts = {name: pa.array(values) for name, values in now.counts.items()}
+    rows = pa.table({"therapist_id": pa.array(now.ids), "last_case_on": pa.array(now.last_case_on), **counts})
+    pq.write_table(rows, folder / "therapists.parquet")
+    (folder / "therapists.npz").unlink()
+    said = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**said, "format": 2}))
+    seal(folder)
+    before = load(folder).records
+    assert before.ids == now.ids
+    np.testing.assert_array_equal(before.last_case_on, now.last_case_on)
+    assert before.counts.keys() == now.counts.keys()
+    for name, values in now.counts.items():
+        np.testing.assert_array_equal(before.counts[name], values)
 
 
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path):

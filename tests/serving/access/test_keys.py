@@ -19,8 +19,8 @@ from data.sql import KEYS
 from serving.access import keys
 from serving.access.key_commands import app as commands
 from serving.app import create_app
-from serving.service import Sources
 from serving.settings import Settings
+from serving.sources import Sources
 
 if TYPE_CHECKING:
     from conftest import Live

@@ -24,8 +24,8 @@ from serving.again.replay import against
 from serving.again.replay_commands import app as commands
 from serving.app import create_app
 from serving.running.loaded import Model
-from serving.service import Sources
 from serving.settings import Exploration, Settings
+from serving.sources import Sources
 from training.config import HeadConfig, PrognosisConfig, TrainConfig
 from training.run import train
 

@@ -16,8 +16,8 @@ from data.loading import load
 from data.sql import RECOMMENDATIONS, SAFETY_TASKS
 from serving.again.release import EXAMPLE_RELEASE
 from serving.app import create_app
-from serving.service import Sources
 from serving.settings import Exploration, Settings
+from serving.sources import Sources
 
 if TYPE_CHECKING:
     from conftest import Live

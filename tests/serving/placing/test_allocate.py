@@ -24,7 +24,8 @@ from serving.placing.allocation import Terms, pose
 from serving.placing.allocation_answer import AllocationAnswer
 from serving.placing.allocation_text import lines
 from serving.placing.allocation_told import allocation
-from serving.placing.waiting import OpenCases, Waiting, open_cases, waiting_list
+from serving.placing.cases import OpenCases, Waiting
+from serving.placing.waiting import open_cases, waiting_list
 from serving.schemas import Measure, RecommendationRequest
 from serving.settings import Settings
 

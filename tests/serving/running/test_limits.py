@@ -23,8 +23,8 @@ from data.sql import RECOMMENDATIONS, SETTINGS
 from serving.app import create_app
 from serving.running.limits import Cap, Rates
 from serving.running.metrics import Metrics
-from serving.service import Sources
 from serving.settings import Limits, Settings
+from serving.sources import Sources
 
 if TYPE_CHECKING:
     from conftest import Live

@@ -23,8 +23,9 @@ from data.dataset import Dataset, write
 from data.errors import NotReadyError
 from data.synthetic.truth import Truth
 from data.tables import CLIENTS
-from serving.service import Service, Sources
+from serving.service import Service
 from serving.settings import Settings
+from serving.sources import Sources
 
 EXAMPLE = Path(__file__).parents[3] / "serving" / "settings.example.toml"
 CANARY = "canary-7f3a"

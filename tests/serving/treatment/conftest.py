@@ -18,8 +18,8 @@ from data.loading import DirectoryData
 from data.loading import load as load_directory
 from data.versions import change, current, latest_version
 from serving.app import create_app
-from serving.service import Sources
 from serving.settings import Settings
+from serving.sources import Sources
 
 if TYPE_CHECKING:
     from tests.serving.conftest import Live

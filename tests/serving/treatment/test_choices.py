@@ -11,8 +11,8 @@ from fastapi import FastAPI
 
 from data.sql import CHOICES, EPISODES, RECOMMENDATIONS
 from serving.app import create_app
-from serving.service import Sources
 from serving.settings import Settings
+from serving.sources import Sources
 from serving.treatment.choices import EXAMPLE_CHOICE
 
 if TYPE_CHECKING:

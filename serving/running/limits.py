@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from collections.abc import Mapping
 
 from anyio import to_thread
 from fastapi import HTTPException
@@ -17,6 +18,8 @@ from serving.settings import Limits
 
 ALWAYS = ("/healthz", "/readyz")
 """Whoever watches over the service is answered however busy it is."""
+LONGER: Mapping[str, float] = {"/v1/therapists:bulk": 30, "/v1/allocations": 30}
+"""Routes that take many at once may take so many times as long."""
 BUSY = "more requests at once than this service takes on -> send it again in a moment; nothing was done"
 _SLOW = "the body did not arrive in time -> send it again; nothing was done"
 _SPARE_THREADS = 8
@@ -54,7 +57,7 @@ class Cap:
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        state["until"] = until = time.monotonic() + self._seconds
+        state["until"] = until = time.monotonic() + self._seconds * LONGER.get(scope["path"], 1)
         try:
             async with asyncio.timeout(self._seconds):
                 await self._free.acquire()

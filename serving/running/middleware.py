@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from collections.abc import Mapping
 
 import structlog
 from fastapi import HTTPException, Request
@@ -14,7 +15,9 @@ from serving.running.logs import place_of
 HEADER = "X-Request-ID"
 LARGEST_BODY = 1_000_000
 """Bytes. The longest lists that the form allows fit into a quarter of it."""
-_TOO_LARGE = f"the body is longer than {LARGEST_BODY} bytes -> send one client's request, with fewer entries"
+LARGER_BODIES: Mapping[str, int] = {"/v1/therapists:bulk": 160_000_000, "/v1/allocations": 16_000_000}
+"""Routes that take many at once: a directory of 100,000 with its slots, a waiting list of 2,000."""
+_TOO_LARGE = "the body is longer than {} bytes -> send it in parts, or with fewer entries"
 _FAILED = "the service failed; its log has the request id -> try again, or tell whoever runs it"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -64,16 +67,16 @@ class BodyLimit:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        read = 0
+        read, most = 0, LARGER_BODIES.get(scope.get("path", ""), LARGEST_BODY)
 
         async def counted() -> Message:
             nonlocal read
-            if _announced(scope) > LARGEST_BODY:
-                raise HTTPException(413, _TOO_LARGE)
+            if _announced(scope) > most:
+                raise HTTPException(413, _TOO_LARGE.format(most))
             message = await receive()
             read += len(message.get("body", b""))
-            if read > LARGEST_BODY:
-                raise HTTPException(413, _TOO_LARGE)
+            if read > most:
+                raise HTTPException(413, _TOO_LARGE.format(most))
             return message
 
         await self.app(scope, counted if scope["type"] == "http" else receive, send)

@@ -222,3 +222,11 @@ def test_the_form_has_exactly_the_columns_of_the_clients_table() -> None:
     assert set(ClientFields.model_fields) == {column.name for column in CLIENTS.columns}
     schema = json.dumps(Preference.model_json_schema())
     assert all(f'"{word}"' in schema for word in (*PREFERENCE_TOPICS, *STRENGTHS))
+
+
+def test_a_directory_may_be_longer_than_one_clients_request(client: httpx.Client) -> None:
+    """1.5 MB of spaces: too long for one client, and for a directory merely no JSON."""
+    spaces = b" " * 1_500_000
+    single = client.post("/v1/recommendations", content=spaces, headers={"content-type": JSON})
+    many = client.post("/v1/therapists:bulk?mode=merge", content=spaces, headers={"content-type": JSON})
+    assert (single.status_code, many.status_code) == (413, 422)

@@ -229,4 +229,5 @@ def test_a_directory_may_be_longer_than_one_clients_request(client: httpx.Client
     spaces = b" " * 1_500_000
     single = client.post("/v1/recommendations", content=spaces, headers={"content-type": JSON})
     many = client.post("/v1/therapists:bulk?mode=merge", content=spaces, headers={"content-type": JSON})
-    assert (single.status_code, many.status_code) == (413, 422)
+    assert single.status_code == 413
+    assert many.status_code in (409, 422)

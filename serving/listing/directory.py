@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from data.directory import KINDS, DirectoryData, DirectoryMeta, Entries, slot_rows
 from data.sql import TENANT
 from data.versions import Changes, Version, changed_rows, changes_since, stream, version_at
-from features.columns import Bools, Columns, Floats, Ints
+from features.columns import Columns, Floats, Ints
 from features.patching import in_order_of_therapists, in_order_of_time, joined_columns, relisted
 from features.practice import Licences, Practice, Slots
 from features.rows import THERAPIST_KINDS
@@ -123,18 +123,6 @@ class Directory:
     def prices(self, now: dt.datetime) -> Floats | None:
         """What a place with each therapist costs at a moment, in SD of the utility; None where no price holds."""
         return self.costs.at(now)
-
-    def slots_of(self, row: int) -> Ints:
-        """Positions of a therapist's slots in `practice.slots`, in order of time."""
-        return self.practice.slots.of_therapist(row)
-
-    def soonest(self, bookable: Bools) -> npt.NDArray[np.datetime64]:
-        """Start of each therapist's first bookable slot, NaT where there is none; slots are in order of time."""
-        slots = self.practice.slots
-        first = np.full(self.size, np.datetime64("NaT"), dtype="datetime64[s]")
-        taken = np.flatnonzero(bookable)[::-1]
-        first[slots.therapist[taken]] = slots.starts_at[taken]
-        return first
 
     def age_days(self, row: int, day: np.datetime64) -> int | None:
         """Days since the profile was updated, never negative; None where no day is on record."""

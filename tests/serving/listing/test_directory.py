@@ -213,8 +213,8 @@ def test_slots_are_as_old_as_the_day_they_were_given(told: Settings) -> None:
 def test_slots_that_were_kept_as_a_plain_list_are_still_read(told: Settings) -> None:
     directory = a_directory(told, slots={"t1": [{"starts_at": "2026-03-02T09:00:00Z"}]})
     assert directory.practice.slots.therapist.tolist() == [0]
-    assert directory.slots_of(0).tolist() == [0]
-    assert directory.slots_of(1).tolist() == []
+    assert directory.practice.slots.of_therapist(0).tolist() == [0]
+    assert directory.practice.slots.of_therapist(1).tolist() == []
 
 
 def test_a_choice_leaves_everything_but_places_and_slots_as_it_is(told: Settings) -> None:

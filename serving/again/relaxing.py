@@ -14,7 +14,8 @@ from serving.answering.recommend import RELAX_WORDS
 from serving.schemas import Interval, Preference
 from training.ranking import difference, utility
 
-_SOFTER = {"must": "prefer", "must_not": "avoid"}
+SOFTER = {"must": "prefer", "must_not": "avoid"}
+"""What a strength becomes where a wish need no longer be met."""
 
 
 class Brought(BaseModel):
@@ -62,7 +63,7 @@ def _one(matcher: Matcher, asked: Question, judgement: Judgement, rule: Rule, mo
 def _softened(matcher: Matcher, asked: Question) -> Question:
     """What must be becomes what is preferred: it counts for the ranking then."""
     wishes: list[Preference] = [
-        wish.model_copy(update={"strength": _SOFTER.get(wish.strength, wish.strength)})
+        wish.model_copy(update={"strength": SOFTER.get(wish.strength, wish.strength)})
         for wish in asked.request.preferences
     ]
     table = intake.client_table(asked.request.model_copy(update={"preferences": wishes}))

@@ -10,6 +10,7 @@ from features.columns import Columns, Floats, Sets
 from features.eligibility import Judgement, judge
 from features.practice import the_words
 from serving.again.past import Again
+from serving.again.relaxing import SOFTER
 from serving.answering.exploration import Draw
 from serving.answering.matcher import Matcher, Question, question
 from serving.answering.recommend import Ranking
@@ -89,7 +90,7 @@ def _wishes(again: Again, a: int, b: int) -> Iterator[Change]:
     """Without one wish, or with it as a preference where it had to be."""
     wishes = again.request.preferences
     for about, strength in dict.fromkeys((wish.about, wish.strength) for wish in wishes):
-        softer = {"must": "prefer", "must_not": "avoid"}.get(strength)
+        softer = SOFTER.get(strength)
         others = [wish for wish in wishes if (wish.about, wish.strength) != (about, strength)]
         same = [wish for wish in wishes if (wish.about, wish.strength) == (about, strength)]
         kept = others + [wish.model_copy(update={"strength": softer}) for wish in same] if softer else others

@@ -63,7 +63,7 @@ def _item(instrument: Instrument, item: str, measures: pd.DataFrame, rows: np.nd
         return cell_problems("measures", "item", measures["item"], bad, _item_rule(instrument), "mend or leave it out")
     values = measures["value"].to_numpy(float)[rows]
     outside = (values < ends[0]) | (values > ends[1])
-    broken = ~outside & (values % 1 > 0) & _whole(instrument, item)
+    broken = ~outside & (values % 1 > 0) & instrument.has_whole(item)
     what, step = f"{instrument.id} item {item} must be", _step(instrument, item)
     return [
         problem
@@ -84,10 +84,6 @@ def _item_rule(instrument: Instrument) -> str:
         return f"{instrument.id} is kept as its total only, item {TOTAL}"
     names = "".join(f", {name}" for name in instrument.subscales)
     return f"{instrument.id} has items {TOTAL} (total), 1 to {instrument.items}{names}"
-
-
-def _whole(instrument: Instrument, item: str) -> bool:
-    return instrument.whole and (instrument.score == "sum" or (item.isdecimal() and item != TOTAL))
 
 
 def _step(instrument: Instrument, item: str) -> str:

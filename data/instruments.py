@@ -102,6 +102,10 @@ class Instrument:
             return self.item_low, self.item_high
         return None
 
+    def has_whole(self, item: str) -> bool:
+        """Whether only whole numbers can be values of the item: means are none, sums and single answers mostly are."""
+        return self.whole and (self.score == "sum" or (item.isdecimal() and item != TOTAL))
+
 
 def _bands(high: float, *starts: tuple[str, float]) -> tuple[Band, ...]:
     ends = [start - 1 for _, start in starts[1:]] + [high]

@@ -119,7 +119,7 @@ def _alone(one: MeasureSent, key: Key, place: str, ground: Ground) -> Iterator[P
     elif not ends[0] <= one.value <= ends[1]:
         rule = f"must lie between {ends[0]:g} and {ends[1]:g}"
         yield Problem(f"{place}.value", "out of range", rule, _step(instrument, key.item))
-    elif one.value != int(one.value) and _whole(instrument, key.item):
+    elif one.value != int(one.value) and instrument.has_whole(key.item):
         yield Problem(f"{place}.value", "a fraction", "must be a whole number", "mend it")
 
 
@@ -156,10 +156,6 @@ def _items(instrument: Instrument) -> str:
         return f"{instrument.id} is kept as its total only, item {TOTAL}"
     names = "".join(f", {name}" for name in instrument.subscales)
     return f"items of {instrument.id} are {TOTAL} (total), 1..{instrument.items}{names}"
-
-
-def _whole(instrument: Instrument, item: str) -> bool:
-    return instrument.whole and (instrument.score == "sum" or (item.isdecimal() and item != TOTAL))
 
 
 def _step(instrument: Instrument, item: str) -> str:

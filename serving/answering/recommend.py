@@ -10,6 +10,7 @@ import numpy as np
 from data.directory import DirectoryMeta
 from features.columns import Floats, Ints
 from features.eligibility import Judgement, judge
+from features.practice import Slots
 from serving.answering import reasons
 from serving.answering.cautions import cautions, few_cases
 from serving.answering.exploration import WORDS as EXPLORED
@@ -162,6 +163,7 @@ class Ranking:
         """The first of them, as the answer shows them."""
         order, matcher, asked = self.explored.order, self.matcher, self.asked
         rows, ids = self.rows[order], matcher.directory.ids
+        slots, most = asked.practice.slots, matcher.settings.slots_shown
         own = [self._own_slots(row) for row in rows.tolist()]
         known = told(self.fits.heads, matcher.bundle.counting, self.first.utility, order)
         gains, utilities = self._gains(known), _intervals(known.utility, 1.0)
@@ -175,7 +177,7 @@ class Ranking:
                 tie_group=groups[i],
                 utility=utilities[i],
                 gain={name: values[i] for name, values in gains.items()},
-                next_slots=self._slots(own[i]),
+                next_slots=[slot_at(slots, at) for at in own[i][:most].tolist()],
                 wait_days=None if np.isnan(waits[i]) else int(waits[i]),
                 reasons=reasons[i],
                 cautions=notes[i],
@@ -209,16 +211,6 @@ class Ranking:
     def _own_slots(self, row: int) -> Ints:
         own = self.asked.practice.slots.of_therapist(row)
         return own[self.judgement.bookable[own]]
-
-    def _slots(self, own: Ints) -> list[Slot]:
-        slots = self.asked.practice.slots
-        return [
-            Slot(
-                starts_at=slots.starts_at[at].item().replace(tzinfo=dt.UTC),
-                modality=None if slots.modality.index[at] < 0 else slots.modality.vocabulary[slots.modality.index[at]],
-            )
-            for at in own[: self.matcher.settings.slots_shown]
-        ]
 
     def _reasons(self, order: Ints, rows: Ints) -> list[list[str]]:
         bundle, prepared = self.matcher.bundle, self.fits.met.prepared
@@ -255,6 +247,15 @@ class Ranking:
         best = int(sooner[np.argmin(self.wait_days[sooner])])
         therapist, days = self.matcher.directory.ids[self.rows[best]], days_in_words(self.wait_days[best])
         return f" Of those who cannot be told apart from the first, {therapist} is free soonest, in {days}."
+
+
+def slot_at(slots: Slots, at: int) -> Slot:
+    """One of the directory's slots, as it is shown."""
+    modality = int(slots.modality.index[at])
+    return Slot(
+        starts_at=slots.starts_at[at].item().replace(tzinfo=dt.UTC),
+        modality=None if modality < 0 else slots.modality.vocabulary[modality],
+    )
 
 
 def days_in_words(count: float) -> str:

@@ -1,6 +1,5 @@
 """What was typed, asked of the same room as the API asks: an answer to show, or what to mend beside each field."""
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,11 +13,12 @@ from serving import problems
 from serving.access.keys import Caller
 from serving.access.writes import Asked as Write
 from serving.answering.matcher import problems_of_the_rest, question
+from serving.answering.recommend import slot_at
 from serving.pages.form import Asked, Typed, asked
 from serving.pages.options import Options
 from serving.pages.shown import NextFree, Shown
 from serving.pages.words import label_of
-from serving.schemas import FieldProblem, RecommendationAnswer, RecommendationRequest, Slot
+from serving.schemas import FieldProblem, RecommendationAnswer, RecommendationRequest
 from serving.service import Service
 
 
@@ -82,9 +82,7 @@ def next_free(
     place = {one.therapist_id: one.rank for one in answer.recommendations}
     named = [(matcher.directory.ids[slots.therapist[at]], int(at)) for at in first]
     therapist, at = min(named, key=lambda one: (place.get(one[0], len(named) + len(place)), one))
-    modality = slots.modality.take(np.array([at]))
-    how = None if modality.index[0] < 0 else modality.vocabulary[int(modality.index[0])]
-    return NextFree(therapist, Slot(starts_at=slots.starts_at[at].item().replace(tzinfo=dt.UTC), modality=how))
+    return NextFree(therapist, slot_at(slots, at))
 
 
 def _mends(found: Sequence[FieldProblem], wanted: Asked, service: Service, caller: Caller) -> list[Mend]:

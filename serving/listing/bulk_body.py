@@ -27,7 +27,6 @@ from serving.values import Tag
 MOST_ROWS = 200_000
 SHOWN = 500
 """Problems that are named one by one; the rest are counted."""
-_SEND = "send one JSON object in UTF-8, with content-type: application/json"
 
 
 class Head(BaseModel):
@@ -137,7 +136,7 @@ def _object(body: bytes) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise RequestError([Problem("body", "unreadable", "must be one JSON object", _SEND)])
+        raise RequestError([Problem("body", "unreadable", "must be one JSON object", problems.NO_JSON.next_step)])
     return content
 
 

@@ -56,19 +56,13 @@ class At:
 
 def read(connection: sa.Connection, tenant: str, therapist_id: str) -> Stored:
     """One listed therapist. Raises NotFoundError for anybody else."""
-    found = version_at(connection, tenant)
-    entries = current(connection, tenant, therapist_id) if found else {}
-    if found is None or "profile" not in entries:
-        raise not_listed()
+    found, entries = _listed(connection, tenant, therapist_id)
     return Stored(_shown(therapist_id, entries, found), etag_of(entries), found.version)
 
 
 def read_slots(connection: sa.Connection, tenant: str, therapist_id: str) -> Stored:
     """The slots of one listed therapist, with the day they were given. Raises NotFoundError."""
-    found = version_at(connection, tenant)
-    entries = current(connection, tenant, therapist_id) if found else {}
-    if found is None or "profile" not in entries:
-        raise not_listed()
+    found, entries = _listed(connection, tenant, therapist_id)
     return _shown_slots(therapist_id, entries.get("slots"), found.version)
 
 
@@ -119,7 +113,7 @@ def remove(connection: sa.Connection, tenant: str, therapist_id: str, if_match: 
     turn(connection, tenant)
     before = current(connection, tenant, therapist_id)
     if "profile" not in before:
-        raise not_listed()
+        raise _not_listed()
     check_match(if_match, etag_of(before))
     changed = {kind: {therapist_id: one} for kind, one in gone(before, at.now).items()}
     return change(connection, tenant, "therapist removed", changed, at.now)
@@ -135,7 +129,7 @@ def put_slots(
     turn(connection, tenant)
     before = current(connection, tenant, therapist_id)
     if "profile" not in before:
-        raise not_listed()
+        raise _not_listed()
     check_match(if_match, _shown_slots(therapist_id, before.get("slots"), 0).etag)
     rows = slot_payload(sent.slots)
     problems = slot_problems(sent.slots, at.now) + over_held(rows, held_slots(before, at.now))
@@ -144,6 +138,15 @@ def put_slots(
     slots = slots_of(rows, before, at.now)
     version = change(connection, tenant, "slots put", {"slots": {therapist_id: slots}}, at.now)
     return _shown_slots(therapist_id, slots, version)
+
+
+def _listed(connection: sa.Connection, tenant: str, therapist_id: str) -> tuple[Version, Mapping[str, Any]]:
+    """The directory, and what is on record of somebody it lists."""
+    found = version_at(connection, tenant)
+    entries = current(connection, tenant, therapist_id) if found else {}
+    if found is None or "profile" not in entries:
+        raise _not_listed()
+    return found, entries
 
 
 def turn(connection: sa.Connection, tenant: str) -> Version:
@@ -213,7 +216,7 @@ def check_match(if_match: str | None, etag: str | None) -> None:
         )
 
 
-def not_listed() -> NotFoundError:
+def _not_listed() -> NotFoundError:
     """Nobody of that id is listed."""
     return NotFoundError("no therapist of this id is listed -> GET /v1/therapists names those who are")
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from data.database import new_id
-from data.dataset import read
+from data.dataset import Dataset, read
 from data.errors import DataError, NotFoundError, Problem, RequestError
 from data.loading import from_dataset
 from serving.answering.matcher import Matcher, problems_of, question
@@ -19,7 +19,7 @@ from serving.placing.allocation_answer import AllocationAnswer
 from serving.placing.allocation_told import allocation
 from serving.placing.waiting import open_cases, waiting_list
 from serving.problems import refused
-from serving.running.loaded import load_servable
+from serving.running.loaded import Model
 from serving.schemas import RecommendationAnswer, RecommendationRequest
 from serving.service import Clock, utc_now
 from serving.settings import NextStep, Settings
@@ -39,9 +39,7 @@ def rank_once(
     settings: Settings, bundle: Path, version: str, data: Path, request: RecommendationRequest, now: Clock = utc_now
 ) -> RecommendationAnswer:
     """The answer that a service on this dataset would give. Raises RequestError with every problem of the request."""
-    loaded = load_servable(bundle)
-    name = version or f"{loaded.manifest.created_at:%Y-%m-%d}"
-    matcher = Matcher(loaded, name, Directory.of(from_dataset(read(data)), settings), settings)
+    matcher = _matcher(settings, bundle, version, read(data))
     moment = now()
     problems = problems_of(matcher, request, moment)
     if problems:
@@ -55,10 +53,9 @@ def allocate_once(
     settings: Settings, bundle: Path, version: str, data: Path, terms: Terms, now: Clock = utc_now
 ) -> AllocationAnswer:
     """The waiting list of a dataset, placed at once under its own directory. Raises NotFoundError if nobody waits."""
-    loaded, dataset = load_servable(bundle), read(data)
-    name = version or f"{loaded.manifest.created_at:%Y-%m-%d}"
-    matcher = Matcher(loaded, name, Directory.of(from_dataset(dataset), settings), settings)
-    cases = open_cases(dataset, matcher.directory.place, loaded.manifest.severity_of)
+    dataset = read(data)
+    matcher = _matcher(settings, bundle, version, dataset)
+    cases = open_cases(dataset, matcher.directory.place, matcher.bundle.manifest.severity_of)
     return allocation(matcher, waiting_list(dataset), cases, terms, now())
 
 
@@ -71,6 +68,12 @@ def read_request(path: Path, k: int | None = None) -> RecommendationRequest:
     except ValidationError as error:
         found = refused(error)
         raise RequestError(Problem(one.field, "refused", one.rule, one.next_step) for one in found) from None
+
+
+def _matcher(settings: Settings, bundle: Path, version: str, dataset: Dataset) -> Matcher:
+    """What a service on the dataset would answer from."""
+    model = Model.of(bundle, version)
+    return Matcher(model.bundle, model.version, Directory.of(from_dataset(dataset), settings), settings)
 
 
 def _object(path: Path) -> dict[str, Any]:

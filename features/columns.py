@@ -10,6 +10,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.signedinteger[Any]]
+"""Positions in a vocabulary, no wider than they need be: a directory has millions of them."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Codes:
     """One code a row: positions in a vocabulary, -1 where unknown."""
 
     vocabulary: tuple[str, ...]
-    index: Ints
+    index: Places
 
     @classmethod
     def of(cls, values: Sequence[str | None]) -> Self:
@@ -43,7 +45,7 @@ class Sets:
     vocabulary: tuple[str, ...]
     member: Bools
     known: Bools
-    first: Ints
+    first: Places
     """Position of the word given first (a client's main problem, a first language), -1 where unknown."""
 
     @classmethod
@@ -54,7 +56,7 @@ class Sets:
         vocabulary = tuple(sorted({word for cell in words for word in cell}))
         place = {word: i for i, word in enumerate(vocabulary)}
         member = np.zeros((len(words) + 1, len(vocabulary)), dtype=bool)
-        first = np.full(len(words) + 1, -1, dtype=np.int64)
+        first = np.full(len(words) + 1, -1, dtype=width(len(vocabulary)))
         for row, cell in enumerate(words):
             member[row, [place[word] for word in cell]] = True
             first[row] = place[cell[0]] if cell else -1
@@ -116,14 +118,14 @@ class Columns:
 
     def code(self, name: str) -> Codes:
         """The codes of a column; all unknown if it was never given."""
-        return self.codes[name] if name in self.codes else Codes((), np.full(self.size, -1, dtype=np.int64))
+        return self.codes[name] if name in self.codes else Codes((), np.full(self.size, -1, dtype=width(0)))
 
     def set(self, name: str) -> Sets:
         """The words of a column; all unknown if it was never given."""
         if name in self.sets:
             return self.sets[name]
         none = np.zeros(self.size, dtype=bool)
-        return Sets((), np.zeros((self.size, 0), dtype=bool), none, np.full(self.size, -1, dtype=np.int64))
+        return Sets((), np.zeros((self.size, 0), dtype=bool), none, np.full(self.size, -1, dtype=width(0)))
 
     def column(self, name: str) -> Floats | Codes | Sets:
         """The column of that name, whatever its kind."""
@@ -165,14 +167,19 @@ class Pairs:
         return cls(np.repeat(np.arange(clients), therapists), np.tile(np.arange(therapists), clients))
 
 
-def _factorize(values: Any) -> tuple[Ints, tuple[str, ...]]:
+def width(words: int) -> type[np.signedinteger[Any]]:
+    """How wide positions among so many words are kept, with room for some more words."""
+    return np.int16 if words < 30_000 else np.int64
+
+
+def _factorize(values: Any) -> tuple[Places, tuple[str, ...]]:
     """Positions in the sorted words, -1 where unknown; a pandas column takes the fast way to the same answer."""
     if hasattr(values, "factorize"):
         index, words = values.astype("str").factorize(sort=True)
-        return index.astype(np.int64), tuple(map(str, words))
+        return index.astype(width(len(words))), tuple(map(str, words))
     found = sorted({value for value in values if value})
     place = {word: i for i, word in enumerate(found)}
-    return np.array([place.get(value, -1) for value in values], dtype=np.int64), tuple(found)
+    return np.array([place.get(value, -1) for value in values], dtype=width(len(found))), tuple(found)
 
 
 def _floats(values: Any) -> Floats:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from features.columns import Bools, Codes, Columns, Ints, Sets
+from features.columns import Bools, Codes, Columns, Ints, Places, Sets, width
 from features.practice import Licences, Slots
 
 Rows = TypeVar("Rows", Licences, Slots)
@@ -72,7 +72,7 @@ def in_order_of_therapists(licences: Licences, kept: Bools, new: Licences) -> Li
 
 def relisted(rows: Rows, to: Ints) -> Rows:
     """Rows of therapists in a directory where row i has become row `to[i]`, -1 where it is no longer listed."""
-    moved = replace(rows, therapist=to[rows.therapist])
+    moved = replace(rows, therapist=to[rows.therapist].astype(rows.therapist.dtype))
     return joined_rows([moved], np.flatnonzero(moved.therapist >= 0))
 
 
@@ -91,12 +91,12 @@ def _in_order(key: Ints, kept: Bools) -> Ints:
     return positions[np.argsort(key[positions], kind="stable")]
 
 
-def _moved(words: Sequence[str], to: Sequence[str], index: Ints) -> Ints:
+def _moved(words: Sequence[str], to: Sequence[str], index: Places) -> Places:
     """Positions in some words as positions in others that hold every word in use; -1 stays."""
     if list(words) == list(to):
         return index
     place = {word: i for i, word in enumerate(to)}
-    table = np.array([*(place.get(word, -1) for word in words), -1], dtype=index.dtype)
+    table = np.array([*(place.get(word, -1) for word in words), -1], dtype=width(len(to)))
     return table[index]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.manifest import Rule
-from features.columns import Bools, Codes, Columns, Ints
+from features.columns import Bools, Codes, Columns, Ints, Places
 
 Moments = npt.NDArray[np.datetime64]
 
@@ -47,10 +47,10 @@ class Licences:
 class Slots:
     """Slots of all therapists, row by row, in order of time; times in UTC."""
 
-    therapist: Ints
+    therapist: Places
     starts_at: Moments
-    local: Moments
-    """The same times as a clock on the wall shows them: wishes such as `mon_am` are meant so."""
+    ahead: npt.NDArray[np.int32]
+    """Seconds that a clock on the wall is ahead of UTC then."""
     modality: Codes
     free: Bools
 
@@ -60,28 +60,33 @@ class Slots:
         starts_at = _moments([str(row["starts_at"]).removesuffix("Z") for row in rows], "s")
         in_order = np.argsort(starts_at, kind="stable")
         return cls(
-            np.array(therapist, dtype=np.int64)[in_order],
+            np.array(therapist, dtype=np.int32)[in_order],
             starts_at[in_order],
-            _on_the_wall(starts_at[in_order], zone),
+            _ahead(starts_at[in_order], zone),
             Codes.of([row.get("modality") for row in rows]).take(in_order),
             np.array([(row.get("status") or "free") == "free" for row in rows], dtype=bool)[in_order],
         )
+
+    def local(self, at: Ints | slice = slice(None)) -> Moments:
+        """Starts of these slots as a clock on the wall shows them: wishes such as `mon_am` are meant so."""
+        local: Moments = self.starts_at[at] + self.ahead[at].astype("timedelta64[s]")
+        return local
 
     def begun_by(self, moment: np.datetime64, side: Literal["left", "right"]) -> int:
         """How many slots start before the moment (`left`), or at it or before (`right`); whole seconds."""
         return int(np.searchsorted(self.starts_at, moment.astype(self.starts_at.dtype), side))
 
     @cached_property
-    def _by_therapist(self) -> tuple[Ints, Ints]:
+    def _by_therapist(self) -> tuple[Places, Ints]:
         """Slots therapist by therapist, each's in order of time, and where each therapist's begin."""
-        grouped = np.argsort(self.therapist, kind="stable")
+        grouped = np.argsort(self.therapist, kind="stable").astype(np.int32)
         ends = np.arange(self.therapist.max(initial=-1) + 2)
         return grouped, np.searchsorted(self.therapist[grouped], ends)
 
     def of_therapist(self, row: int) -> Ints:
         """Rows of one therapist's slots, in order of time."""
         grouped, begins = self._by_therapist
-        return grouped[begins[row] : begins[row + 1]] if row + 1 < len(begins) else grouped[:0]
+        return (grouped[begins[row] : begins[row + 1]] if row + 1 < len(begins) else grouped[:0]).astype(np.int64)
 
     def soonest(self, bookable: Bools, size: int) -> Moments:
         """Start of the first bookable slot of each of `size` therapists, NaT where there is none."""
@@ -162,7 +167,7 @@ def at_wanted_times(slots: Slots, ask: Ask, bookable: Bools) -> Bools:
     """Those of the bookable slots that fall into the times that must, or must not, be."""
     for strength in ("must", "must_not"):
         if known(ask.client, f"{strength}.time"):
-            at = in_times(slots.local, the_words(ask.client, f"{strength}.time"))
+            at = in_times(slots.local(), the_words(ask.client, f"{strength}.time"))
             bookable = bookable & (at if strength == "must" else ~at)
     return bookable
 
@@ -180,10 +185,14 @@ def in_times(local: Moments, times: list[str]) -> Bools:
     return inside
 
 
-def _on_the_wall(utc: Moments, zone: dt.tzinfo) -> Moments:
+def _ahead(utc: Moments, zone: dt.tzinfo) -> npt.NDArray[np.int32]:
     distinct, place = np.unique(utc, return_inverse=True)
-    clock = [moment.replace(tzinfo=dt.UTC).astimezone(zone).replace(tzinfo=None) for moment in distinct.tolist()]
-    return np.array(clock, dtype="datetime64[s]")[place]
+    clocks = [moment.replace(tzinfo=dt.UTC).astimezone(zone) for moment in distinct.tolist()]
+    return np.array([_seconds(clock.utcoffset()) for clock in clocks], dtype=np.int32)[place]
+
+
+def _seconds(offset: dt.timedelta | None) -> int:
+    return 0 if offset is None else int(offset.total_seconds())
 
 
 def _moments(values: Sequence[str | None], unit: str) -> Moments:

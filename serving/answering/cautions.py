@@ -69,7 +69,7 @@ def _elsewhen(matcher: Matcher, client: Columns, own_slots: Ints) -> bool:
     if not len(own_slots) or not known(client, "availability"):
         return False
     times = [time for time in the_words(client, "availability") if time in TIMES]
-    return bool(times) and not in_times(matcher.directory.practice.slots.local[own_slots], times).any()
+    return bool(times) and not in_times(matcher.directory.practice.slots.local(own_slots), times).any()
 
 
 def _wishes(client: Columns, therapists: Columns) -> list[list[str]]:

@@ -37,5 +37,5 @@ def _no_later_slot(asked: Question) -> list[str]:
     slots = asked.practice.slots
     if not len(slots.starts_at) or slots.starts_at[-1] > asked.ask.now:
         return []
-    last = slots.local[-1].astype("datetime64[D]")
+    last = slots.local(slice(-1, None))[0].astype("datetime64[D]")
     return [f"The directory has no free time after {last}: load newer slots."]

@@ -432,6 +432,6 @@ def test_times_are_judged_by_the_clock_on_the_wall() -> None:
     row = {"starts_at": "2026-03-02T20:30:00Z", "modality": "video", "status": "free"}
     summer = {**row, "starts_at": "2026-07-06T19:30:00Z"}
     slots = Slots.of([0, 0], [summer, row], zoneinfo.ZoneInfo("America/Los_Angeles"))
-    assert slots.local.tolist() == [dt.datetime(2026, 3, 2, 12, 30), dt.datetime(2026, 7, 6, 12, 30)]
-    assert in_times(slots.local, ["mon_pm"]).tolist() == [True, True]
-    assert in_times(slots.local, ["mon_am", "tue"]).tolist() == [False, False]
+    assert slots.local().tolist() == [dt.datetime(2026, 3, 2, 12, 30), dt.datetime(2026, 7, 6, 12, 30)]
+    assert in_times(slots.local(), ["mon_pm"]).tolist() == [True, True]
+    assert in_times(slots.local(), ["mon_am", "tue"]).tolist() == [False, False]

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from data.consent import CARE_ONLY
 from data.directory import slot_rows
 from data.sql import CHOICES, DIRECTORY_ENTRIES, DIRECTORY_VERSIONS, EPISODES, MEASURES, RECOMMENDATIONS
 from data.tables import TABLES
@@ -25,6 +26,8 @@ class Question:
     recommendation_id: str
     day: dt.date
     request: Mapping[str, Any]
+    data_use: str | None
+    """What the client last said of it: a later request that says nothing takes nothing back."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,13 @@ def latest_questions(connection: sa.Connection, tenant: str) -> dict[str, Questi
     table = RECOMMENDATIONS
     wanted = sa.select(table.c.recommendation_id, table.c.made_at, table.c.client_id, table.c.request)
     mine = (table.c.tenant == tenant, table.c.erased_at.is_(None), table.c.client_id.is_not(None))
-    found = connection.execute(wanted.where(*mine).order_by(table.c.made_at), execution_options={"yield_per": _AT_ONCE})
-    return {row.client_id: Question(row.recommendation_id, row.made_at.date(), row.request) for row in found}
+    rows = connection.execute(wanted.where(*mine).order_by(table.c.made_at), execution_options={"yield_per": _AT_ONCE})
+    found: dict[str, Question] = {}
+    for row in rows:
+        before = found.get(row.client_id)
+        data_use = _data_use(row.request) or (before.data_use if before else None)
+        found[row.client_id] = Question(row.recommendation_id, row.made_at.date(), row.request, data_use)
+    return found
 
 
 def courses(connection: sa.Connection, tenant: str) -> list[Course]:
@@ -53,7 +61,9 @@ def courses(connection: sa.Connection, tenant: str) -> list[Course]:
     wanted = sa.select(table, asked.c.made_at, asked.c.request).select_from(table.outerjoin(asked, same))
     found = []
     for row in connection.execute(wanted.where(table.c.tenant == tenant).order_by(table.c.episode_id)):
-        question = None if row.request is None else Question(row.recommendation_id, row.made_at.date(), row.request)
+        question = None
+        if row.request is not None:
+            question = Question(row.recommendation_id, row.made_at.date(), row.request, _data_use(row.request))
         found.append(Course(row.episode_id, row.client_id or _pseudonym(row.episode_id), row, question))
     return found
 
@@ -70,10 +80,18 @@ def waiting(connection: sa.Connection, tenant: str, questions: Mapping[str, Ques
     ]
 
 
-def client_rows(of: Mapping[str, Question | None]) -> Rows:
-    """A row for each client: the columns of the last request."""
+def client_rows(of: Mapping[str, Question | None], found: Iterable[Course]) -> Rows:
+    """A row for each client: the columns of the last request, and what was last said of the use of their data.
+
+    `care_only` on any of their courses holds until it is taken back there.
+    """
+    uses: dict[str, str | None] = {client: asked.data_use for client, asked in of.items() if asked}
+    for course in found:
+        said = course.row.data_use if course.row is not None else None
+        if said == CARE_ONLY or uses.get(course.client_id) is None:
+            uses[course.client_id] = said
     return [
-        {"client_id": client, **_texts({**(asked.request["client"] if asked else {}), "client_id": client})}
+        _texts({**(asked.request["client"] if asked else {}), "client_id": client, "data_use": uses.get(client)})
         for client, asked in of.items()
     ]
 
@@ -179,6 +197,11 @@ def _referred(course: Course) -> dt.date | None:
         taken = (one.get("taken_on") for one in course.asked.request.get("measures", ()))
         days += [dt.date.fromisoformat(day) for day in taken if day]
     return min(days, default=None)
+
+
+def _data_use(request: Mapping[str, Any]) -> str | None:
+    said: str | None = request["client"].get("data_use")
+    return said
 
 
 def _who(course: Course) -> dict[str, str]:

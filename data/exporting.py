@@ -46,15 +46,15 @@ def export(
     `onto` is an earlier dataset to lay it on: rows with the same key are replaced. Raises NotFoundError for a tenant
     without a directory, DataError with every problem of the result.
     """
+    base = None if onto is None else read(onto)
     with engine.connect() as connection:
         newest = version_at(connection, tenant)
         if newest is None:
             raise NotFoundError(
                 f"tenant {tenant} has no directory: nothing was served -> run `therapist-fit data load`"
             )
-        tables, left_out = _tables(connection, tenant, now)
+        tables, left_out = _tables(connection, tenant, now, base)
         tables |= exported.directory_rows(connection, tenant, newest.version)
-    base = None if onto is None else read(onto)
     manifest = _manifest(base, newest.meta, now)
     dataset, strange = _typed(manifest, tables)
     whole = dataset if base is None else _laid_on(base, dataset)
@@ -70,24 +70,30 @@ def export(
 
 
 def _tables(
-    connection: sa.Connection, tenant: str, now: dt.datetime
+    connection: sa.Connection, tenant: str, now: dt.datetime, base: Dataset | None
 ) -> tuple[dict[str, exported.Rows], dict[str, int]]:
     found = exported.courses(connection, tenant)
+    therapists = exported.therapist_rows(connection, tenant)
+    listed = {row["therapist_id"] for row in therapists} | set(base["therapists"]["therapist_id"] if base else ())
     never_came = [one for one in found if _never_came(one, now)]
-    gone = {one.episode_id for one in never_came}
+    strangers = [one for one in found if one.row is not None and one.row.therapist_id not in listed]
+    gone = {one.episode_id for one in (*never_came, *strangers)}
     kept = [one for one in found if one.episode_id not in gone]
     questions = exported.latest_questions(connection, tenant)
     kept += exported.waiting(connection, tenant, questions, {one.client_id for one in found})
     clients = {one.client_id: questions.get(one.client_id, one.asked) for one in kept}
     tables = {
-        "therapists": exported.therapist_rows(connection, tenant),
-        "clients": exported.client_rows(clients),
+        "therapists": therapists,
+        "clients": exported.client_rows(clients, found),
         "preferences": exported.preference_rows(clients),
         "episodes": exported.episode_rows(kept),
         "offers": exported.offer_rows(connection, tenant, kept),
         "measures": exported.measure_rows(connection, tenant, kept),
     }
-    return tables, {"places that nobody came for": len(never_came)}
+    return tables, {
+        "places that nobody came for": len(never_came),
+        "courses with therapists who were never listed": len(strangers),
+    }
 
 
 def _never_came(course: exported.Course, now: dt.datetime) -> bool:
@@ -131,11 +137,20 @@ def _typed(manifest: Manifest, tables: Mapping[str, exported.Rows]) -> tuple[Dat
 def _laid_on(base: Dataset, new: Dataset) -> Dataset:
     """Both datasets as one; a row of the new one takes the place of one with its key."""
     frames = dict(base.frames)
-    for name, frame in new.frames.items():
+    for name, frame in {**new.frames, **_agreed_before(base, new)}.items():
         key = list(base.contract(name).key)
-        both = pd.concat([base[name], new[name]], ignore_index=True) if name in frames else frame
-        frames[name] = both.drop_duplicates(key, keep="last", ignore_index=True)
+        laid = pd.concat([base[name], frame], ignore_index=True) if name in frames else frame
+        frames[name] = laid.drop_duplicates(key, keep="last", ignore_index=True)
     return Dataset(new.manifest, frames)
+
+
+def _agreed_before(base: Dataset, new: Dataset) -> dict[str, pd.DataFrame]:
+    """The clients of the new dataset: who says nothing of the use of their data has taken nothing back."""
+    if "clients" not in new.frames:
+        return {}
+    clients = new["clients"]
+    before = clients["client_id"].map(base["clients"].set_index("client_id")["data_use"])
+    return {"clients": clients.assign(data_use=clients["data_use"].fillna(before))}
 
 
 def _write_checked(dataset: Dataset, folder: Path, form: Literal["csv", "parquet"]) -> None:

@@ -109,6 +109,41 @@ def test_who_agreed_to_care_only_is_not_in_it(engine: sa.Engine, tmp_path: Path)
     assert "e-0" not in set(dataset["measures"]["episode_id"]) | set(dataset["offers"]["episode_id"])
 
 
+def test_care_only_said_of_a_course_holds(engine: sa.Engine, tmp_path: Path) -> None:
+    asked(engine, "r-1", "c-1", ["t-00001"], data_use="care_and_learning")
+    saw(engine, "e-1", "c-1", "t-00001", "r-1", data_use="care_only")
+    saw(engine, "e-2", "c-2", "t-00001", None, data_use="care_only")
+    saw(engine, "e-3", "c-3", "t-00001", None, data_use="care_and_learning")
+    assert list(exported(engine, tmp_path)["episodes"]["client_id"]) == ["c-3"]
+
+
+def test_a_later_request_that_says_nothing_takes_no_refusal_back(engine: sa.Engine, tmp_path: Path) -> None:
+    for i, uses in enumerate([["care_only", None], ["care_only", "care_and_learning"]]):
+        for j, use in enumerate(uses):
+            asked(engine, f"r-{i}{j}", f"c-{i}", ["t-00001"], **({"data_use": use} if use else {}))
+    assert list(exported(engine, tmp_path)["clients"]["client_id"]) == ["c-1"]
+
+
+def test_laid_on_a_dataset_that_knows_of_a_refusal_silence_takes_nothing_back(
+    engine: sa.Engine, clinic: tuple[Dataset, Truth], tmp_path: Path
+) -> None:
+    clients = clinic[0]["clients"]
+    refused = str(clients.loc[clients["data_use"] == "care_only", "client_id"].iloc[0])
+    asked(engine, "r-1", refused, ["t-00001"])
+    saw(engine, "e-1", refused, "t-00001", "r-1")
+    out = exported(engine, tmp_path, onto=write(clinic[0], tmp_path / "base"))
+    assert refused not in set(out["clients"]["client_id"])
+    assert refused not in set(out["episodes"]["client_id"])
+
+
+def test_a_course_with_somebody_who_was_never_listed_is_left_out_and_counted(engine: sa.Engine, tmp_path: Path) -> None:
+    saw(engine, "e-1", "c-1", "t-00001", None)
+    saw(engine, "e-2", "c-2", "t-99999", None)
+    done = export(engine, tmp_path / "out", LATER)
+    assert list(read(tmp_path / "out")["episodes"]["episode_id"]) == ["e-1"]
+    assert done.left_out["courses with therapists who were never listed"] == 1
+
+
 def test_who_was_erased_is_not_in_it(engine: sa.Engine, tmp_path: Path) -> None:
     asked(engine, "r-1", "c-1", ["t-00001"])
     asked(engine, "r-2", "c-2", ["t-00001"])

@@ -22,6 +22,7 @@ from serving.placing.allocation_told import allocation
 from serving.placing.cases import OpenCases, Waiting
 from serving.schemas import EXAMPLE_REQUEST, RecommendationRequest
 from serving.service import Service
+from serving.treatment.tasks import open_task
 from serving.values import Day, Id, Number, Share
 from training.assignment_list import FLOOR
 
@@ -201,20 +202,12 @@ def _open_tasks(
     is_open = sa.and_(SAFETY_TASKS.c.tenant == caller.tenant, SAFETY_TASKS.c.closed_at.is_(None))
     known = set(connection.scalars(sa.select(SAFETY_TASKS.c.client_id).where(is_open)))
     due = now + dt.timedelta(hours=service.settings.safety.hours_to_act)
-    rows = []
     for one in waiting:
         assert one.request is not None
-        assessment = assess(one.request.measures, service.settings.safety, matcher.safety_day(one.request, now))
-        if assessment.needs_task and (not one.client_id or one.client_id not in known):
-            rows.append(
-                {
-                    "tenant": caller.tenant, "task_id": new_id(now), "episode_id": one.episode_id,
-                    "client_id": one.client_id or None, "status": assessment.status,
-                    "raised_by": list(assessment.raised_by), "opened_at": now, "due_at": due,
-                }
-            )  # fmt: skip
-    if rows:
-        connection.execute(sa.insert(SAFETY_TASKS), rows)
+        found = assess(one.request.measures, service.settings.safety, matcher.safety_day(one.request, now))
+        if found.needs_task and (not one.client_id or one.client_id not in known):
+            client_id = one.client_id or None
+            open_task(connection, caller.tenant, found.status, found.raised_by, now, due, one.episode_id, client_id)
 
 
 def _refresh_prices(

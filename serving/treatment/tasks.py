@@ -72,13 +72,11 @@ def open_task(
     due_at: dt.datetime,
     episode_id: str,
     client_id: str | None,
-) -> str:
-    """A new task for a course of treatment. Returns its id."""
-    task_id = new_id(now)
-    row = {"task_id": task_id, "status": status, "raised_by": list(raised_by), "opened_at": now, "due_at": due_at}
+) -> None:
+    """A new task for a course of treatment, or for a client who waits for one."""
+    row = {"task_id": new_id(now), "status": status, "raised_by": list(raised_by), "opened_at": now, "due_at": due_at}
     about = {"tenant": tenant, "episode_id": episode_id, "client_id": client_id}
     connection.execute(sa.insert(SAFETY_TASKS), row | about)
-    return task_id
 
 
 def open_task_of(connection: sa.Connection, tenant: str, episode_id: str) -> str | None:

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict
 from features.build import FeatureSet
 from features.columns import Columns, Pairs
 from features.rows import CLIENT_KINDS, THERAPIST_KINDS, client_columns, with_track
-from features.track import CASES_WITH
 from training.design import Design
 from training.fits import Met, Prepared, Together, chance_a_unit
 from training.head import Head, PairPosterior, used_effects
@@ -200,11 +199,6 @@ class Bundle:
         if head.info.kind == "gaussian":
             return 1.0
         return chance_a_unit(self.expected(head, client) + float(fits.mean()))
-
-
-def problem_words(bundle: Bundle) -> tuple[str, ...]:
-    """Main problems whose past cases the bundle counts."""
-    return tuple(n.removeprefix(CASES_WITH) for n in bundle.records.counts if n.startswith(CASES_WITH))
 
 
 def _years(size: int, day: dt.date | None) -> Floats:

@@ -259,7 +259,7 @@ class _Pair:
 
     def _change(self, one: Change) -> WouldChange:
         assert one.above is not None, "somebody would stand above"
-        words = f"{one.words[:1].upper()}{one.words[1:]}, {self.names[one.above]} would stand above."
+        words = f"{reasons.capitalised(one.words)}, {self.names[one.above]} would stand above."
         return WouldChange(change=one.what, words=words, difference=one.difference)
 
 

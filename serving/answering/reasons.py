@@ -174,12 +174,12 @@ def _words(part: Part, value_of: Callable[[str], str | float | None], meanings: 
     if value is None:
         return f"Not on record: {meaning}"
     if isinstance(value, str):
-        return f"{_capital(meaning)}: {value}"
+        return f"{capitalised(meaning)}: {value}"
     if part.name in _YES_NO:
         return _YES_NO[part.name][0 if value > 0 else 1]
     if part.name in _SHARES:
         return _SHARES[part.name].format("none" if value == 0 else "all" if value == 1 else f"{value:.0%}")
-    return _NUMBERS.get(part.name, f"{_capital(meaning)}: {{:g}}").format(value)
+    return _NUMBERS.get(part.name, f"{capitalised(meaning)}: {{:g}}").format(value)
 
 
 def side_by_side(name: str, facts: Facts, meanings: Mapping[str, str]) -> str:
@@ -193,7 +193,7 @@ def side_by_side(name: str, facts: Facts, meanings: Mapping[str, str]) -> str:
     if "{" not in _NUMBERS.get(name, "{"):  # what the model reads is no number for people
         return _NUMBERS[name]
     one, other = (_said(name, facts.value(name, i)) for i in (0, 1))
-    return f"{_capital(meanings.get(name, name))}: {one} against {other}"
+    return f"{capitalised(meanings.get(name, name))}: {one} against {other}"
 
 
 def _said(name: str, value: str | float | None) -> str:
@@ -206,5 +206,6 @@ def _said(name: str, value: str | float | None) -> str:
     return f"{value:.0%}" if name in _SHARES else f"{round(value, 2):g}"
 
 
-def _capital(text: str) -> str:
+def capitalised(text: str) -> str:
+    """The text as a sentence begins; what follows stays as it is (`str.capitalize` would say Ptsd)."""
     return text[:1].upper() + text[1:]

@@ -10,14 +10,12 @@ from serving.access.keys import Caller
 from serving.access.writes import Asked
 from serving.again.release import Release, release
 from serving.pages.form import Typed
+from serving.pages.words import said
 from serving.schemas import RecommendationAnswer
 from serving.service import Service
 from serving.treatment.choices import REASONS, ChoiceAnswer, ChoiceRequest, choose
 
-REASON_WORDS = {
-    kind: [(reason, f"{reason[:1].upper()}{reason[1:].replace('_', ' ')}") for reason in reasons]
-    for kind, reasons in REASONS.items()
-}
+REASON_WORDS = {kind: [(reason, said(reason)) for reason in reasons] for kind, reasons in REASONS.items()}
 """Reasons by kind, each with how it is put on the page."""
 SOONER = "time_or_place"
 """Why somebody is chosen who was not shown, when the next free time is booked."""
@@ -67,13 +65,13 @@ def let_go(service: Service, caller: Caller, typed: Typed) -> RecommendationAnsw
     """A clinician releases a held answer: the new one. Raises what `release` does; RequestError without a reason."""
     recommendation_id = typed.one("release")
     try:
-        said = Release(who=typed.one("release.who"), reason=typed.one("release.reason"))
+        body = Release(who=typed.one("release.who"), reason=typed.one("release.reason"))
     except ValidationError:
         wrong = Problem("release", "missing", "says who releases it, and why", "give both")
         raise RequestError([wrong]) from None
     target = f"/v1/recommendations/{recommendation_id}/release"
-    asked = Asked.of(_once(typed, recommendation_id), "POST", target, said.model_dump_json().encode())
-    return RecommendationAnswer.model_validate_json(release(service, caller, recommendation_id, said, asked).body)
+    asked = Asked.of(_once(typed, recommendation_id), "POST", target, body.model_dump_json().encode())
+    return RecommendationAnswer.model_validate_json(release(service, caller, recommendation_id, body, asked).body)
 
 
 def _once(typed: Typed, what: str) -> str:

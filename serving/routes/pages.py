@@ -27,6 +27,7 @@ from data.errors import (
 from data.instruments import INSTRUMENTS
 from serving.access.auth import COOKIE, TheService, needs
 from serving.access.keys import Caller
+from serving.answering.reasons import capitalised
 from serving.pages import words
 from serving.pages.asking import Mend, TypedWrongError, again, ask
 from serving.pages.choosing import REASON_WORDS, Pressed, let_go, looked_at_again, press
@@ -219,7 +220,7 @@ def _match(
     options = Options(service.matcher(caller))
     beside: dict[str, list[str]] = {}
     for one in mends:
-        beside.setdefault(one.place, []).append(words.capitalised(one.words))
+        beside.setdefault(one.place, []).append(capitalised(one.words))
     return page(
         "match.html",
         status,
@@ -248,7 +249,7 @@ def _told(request: Request, status: int, heading: str, *lines: str) -> HTMLRespo
 
 def _why(error: TherapistFitError) -> str:
     """What happened, as a sentence without its end; the next step is one for programs."""
-    return words.capitalised(str(error).partition(" -> ")[0])
+    return capitalised(str(error).partition(" -> ")[0])
 
 
 def _ours(request: Request) -> None:

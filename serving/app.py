@@ -1,6 +1,6 @@
 """The HTTP application: routes, problem documents, request ids. All state is made when the server starts."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import structlog
@@ -104,53 +104,50 @@ def create_app(settings: Settings, sources: Sources, now: Clock = utc_now, worke
     ):
         app.include_router(subject.router)
     pages.add_static(app)
-    _add_problems(app)
+    for error, handler in _ANSWERS.items():
+        app.add_exception_handler(error, handler)
     return app
 
 
-def _add_problems(app: FastAPI) -> None:
-    """Every error becomes a problem document; what was sent is in none of them."""
+def _document(request: Request, status: int, detail: str, found: list[FieldProblem], **headers: str) -> JSONResponse:
+    structlog.get_logger("serving").info("refused", status=status, problems=len(found))
+    return problems.respond(status, detail, request_id(request), found, headers)
 
-    def document(request: Request, status: int, detail: str, found: list[FieldProblem], **headers: str) -> JSONResponse:
-        structlog.get_logger("serving").info("refused", status=status, problems=len(found))
-        return problems.respond(status, detail, request_id(request), found, headers)
 
-    @app.exception_handler(RequestValidationError)
-    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        if isinstance(error.body, bytes):
-            return document(request, 422, _counted([problems.NOT_CALLED_JSON]), [problems.NOT_CALLED_JSON])
-        found = problems.of_validation(error.errors()) + _late_problems(request, error)
-        return document(request, 422, _counted(found), found)
+def _fields(request: Request, found: list[FieldProblem]) -> JSONResponse:
+    count = "1 field breaks a rule" if len(found) == 1 else f"{len(found)} fields break rules"
+    return _document(request, 422, f"{count}; see `problems`", found)
 
-    @app.exception_handler(RequestError)
-    def unreadable(request: Request, error: RequestError) -> JSONResponse:
-        found = problems.of_problems(error.problems)
-        return document(request, 422, _counted(found), found)
 
-    @app.exception_handler(TooManyError)
-    def too_many(request: Request, error: TooManyError) -> JSONResponse:
-        return document(request, 429, str(error), [], **{"Retry-After": f"{max(1, round(error.seconds))}"})
+def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    if isinstance(error.body, bytes):
+        return _fields(request, [problems.NOT_CALLED_JSON])
+    return _fields(request, problems.of_validation(error.errors()) + _late_problems(request, error))
 
-    def refused(request: Request, error: Exception) -> JSONResponse:
-        status, headers = STATUS[type(error)]  # type: ignore[index]
-        return document(request, status, str(error), [], **headers)
 
-    for known in STATUS:
-        app.add_exception_handler(known, refused)
+def _unreadable(request: Request, error: RequestError) -> JSONResponse:
+    return _fields(request, problems.of_problems(error.problems))
 
-    def no_answer(request: Request, error: Exception) -> JSONResponse:
-        return refused(request, no_database(error))
 
-    for failure in NOT_THERE:
-        app.add_exception_handler(failure, no_answer)
+def _too_many(request: Request, error: TooManyError) -> JSONResponse:
+    return _document(request, 429, str(error), [], **{"Retry-After": f"{max(1, round(error.seconds))}"})
 
-    @app.exception_handler(HTTPException)
-    def other(request: Request, error: HTTPException) -> JSONResponse:
-        if error.status_code == 400:  # of all that is read, only a body can be unreadable
-            return document(request, 422, _counted([problems.NO_JSON]), [problems.NO_JSON])
-        if error.status_code in (408, 413):
-            return document(request, error.status_code, error.detail, [])
-        return document(request, error.status_code, f"{error.detail} -> the routes are at /docs", [])
+
+def _refused(request: Request, error: TherapistFitError) -> JSONResponse:
+    status, headers = STATUS[type(error)]
+    return _document(request, status, str(error), [], **headers)
+
+
+def _no_database(request: Request, error: Exception) -> JSONResponse:
+    return _refused(request, no_database(error))
+
+
+def _other(request: Request, error: HTTPException) -> JSONResponse:
+    if error.status_code == 400:  # of all that is read, only a body can be unreadable
+        return _fields(request, [problems.NO_JSON])
+    if error.status_code in (408, 413):
+        return _document(request, error.status_code, error.detail, [])
+    return _document(request, error.status_code, f"{error.detail} -> the routes are at /docs", [])
 
 
 def _late_problems(request: Request, error: RequestValidationError) -> list[FieldProblem]:
@@ -165,6 +162,12 @@ def _late_problems(request: Request, error: RequestValidationError) -> list[Fiel
         return []
 
 
-def _counted(found: list[FieldProblem]) -> str:
-    count = "1 field breaks a rule" if len(found) == 1 else f"{len(found)} fields break rules"
-    return f"{count}; see `problems`"
+_ANSWERS: Mapping[type[Exception], Callable[..., JSONResponse]] = {
+    RequestValidationError: _invalid,
+    RequestError: _unreadable,
+    TooManyError: _too_many,
+    **dict.fromkeys(STATUS, _refused),
+    **dict.fromkeys(NOT_THERE, _no_database),
+    HTTPException: _other,
+}
+"""Every error becomes a problem document; what was sent is in none of them."""

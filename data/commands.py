@@ -102,10 +102,10 @@ def load_command(
     import datetime as dt
 
     from data.checking import check
-    from data.database import open_database
     from data.dataset import read
     from data.errors import DataError
     from data.loading import from_dataset, load
+    from data.migrating import open_database
 
     with _busy(f"loading {dataset}"):
         problems = check(dataset)
@@ -143,8 +143,8 @@ def export_command(
     """
     import datetime as dt
 
-    from data.database import open_database
     from data.exporting import export
+    from data.migrating import open_database
 
     with _busy(f"exporting {out}"):
         engine = open_database(database)

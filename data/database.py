@@ -1,4 +1,7 @@
-"""The engine that reaches the database: SQLite embedded in `var/`, PostgreSQL by URL; transactions and migrations."""
+"""The engine that reaches the database: SQLite embedded in `var/`, PostgreSQL by URL; transactions.
+
+`data.migrating` brings its schema up to date, which a worker of the service never does.
+"""
 
 import datetime as dt
 import os
@@ -9,15 +12,10 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -26,7 +24,9 @@ from data.errors import ConfigError, NotReadyError, Problem
 URL_VARIABLE = "THERAPIST_FIT_DATABASE_URL"
 DEFAULT_URL = "sqlite:///var/therapist-fit.db"
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+SCHEMA = "0002"
+"""The newest migration."""
+_REVISION = sa.text("SELECT version_num FROM alembic_version")
 _BUSY_SECONDS = 5
 _CONNECT_SECONDS = 10
 _LOCK = 7_423_518_846
@@ -118,40 +118,12 @@ def take_turns(connection: sa.Connection, number: int = _LOCK) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
 
 
-def migrate(engine: sa.Engine) -> None:
-    """Brings the schema to the newest migration; two programs that start at once take turns."""
-    with writing(engine) as connection:
-        take_turns(connection)
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
-
-def open_database(url: str | None = None) -> sa.Engine:
-    """An engine whose schema is the newest."""
-    engine = connect(url)
-    migrate(engine)
-    return engine
-
-
 def require_schema(engine: sa.Engine) -> None:
     """Raises NotReadyError unless the database has the schema of this program."""
     with engine.connect() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
-    head = _newest_schema()
-    if found != head:
+        found = connection.scalar(_REVISION) if sa.inspect(connection).has_table("alembic_version") else None
+    if found != SCHEMA:
         raise NotReadyError(
-            f"database schema {found or 'none'}: this program needs {head} "
+            f"database schema {found or 'none'}: this program needs {SCHEMA} "
             "-> start the server's parent, or run `therapist-fit data load`, which bring it up to date"
         )
-
-
-@cache
-def _newest_schema() -> str | None:
-    return ScriptDirectory.from_config(_config()).get_current_head()
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return config

@@ -20,9 +20,9 @@ from rich.console import Group
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from data.database import open_database
 from data.directory import DirectoryData
 from data.loading import from_dataset, load
+from data.migrating import open_database
 from data.synthetic.clinic import simulate
 from data.synthetic.plan import Plan
 from experiments.speed_clinic import everyone_eligible

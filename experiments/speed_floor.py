@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
-from data.database import new_id, open_database, writing
+from data.database import new_id, writing
+from data.migrating import open_database
 from data.sql import RECOMMENDATIONS, TENANT
 from features.columns import Columns
 from serving import journal

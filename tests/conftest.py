@@ -91,7 +91,7 @@ def database(request: pytest.FixtureRequest, new_database: Callable[[str, Path],
 
 
 def _migrate(url: str) -> None:
-    from data.database import open_database
+    from data.migrating import open_database
 
     open_database(url).dispose()
 

@@ -1,9 +1,11 @@
-"""The waiting list as a linear program with whole numbers, for HiGHS: a column for each option, sparse rows."""
+"""The waiting list as a linear program with whole numbers, for HiGHS: a column for each option, sparse rows.
+
+The solver is imported when there is a list to place: it takes 15 MB, and most workers never place one.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import csr_array, vstack
 
 from training.assignment_list import Bools, Floats, Ints, Options, WaitingList
@@ -87,6 +89,8 @@ def in_order(constraints: Constraints, start: Ints) -> Ints:
 
 def best(constraints: Constraints, start: Ints, floors: Floats) -> Solved:
     """The highest predicted utility for the clients placed by `start`, each group's mean at its floor (NaN: none)."""
+    from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+
     waiting, options = constraints.waiting, constraints.options
     if not len(start):
         return Solved(start, np.zeros(len(waiting.places)), True)
@@ -119,6 +123,8 @@ def _prices(constraints: Constraints, duals: Floats) -> Floats:
 
 def _heaviest(constraints: Constraints, must: Bools) -> Ints:
     """Options that place the heaviest set of clients that has everyone in `must`; none if there is no such set."""
+    from scipy.optimize import Bounds, LinearConstraint, milp
+
     clients, options = constraints.waiting.clients, constraints.options
     if not len(options):
         return np.zeros(0, dtype=np.int64)

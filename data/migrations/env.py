@@ -1,4 +1,4 @@
-"""What Alembic runs: the steps, on the connection that `data.database.migrate` hands over."""
+"""What Alembic runs: the steps, on the connection that `data.migrating.migrate` hands over."""
 
 from alembic import context
 

@@ -31,7 +31,7 @@ def create(
 
     Example: therapist-fit keys create --name "intake form" --scope platform
     """
-    from data.database import open_database
+    from data.migrating import open_database
     from serving.access import keys
 
     engine = open_database(database)
@@ -49,7 +49,7 @@ def list_keys(tenant: _Tenant = "default", database: _Database = None, as_json: 
 
     Example: therapist-fit keys list
     """
-    from data.database import open_database
+    from data.migrating import open_database
     from serving.access import keys
 
     engine = open_database(database)
@@ -78,7 +78,7 @@ def revoke(
 
     Example: therapist-fit keys revoke 3f9a1c77b2d0
     """
-    from data.database import open_database
+    from data.migrating import open_database
     from serving.access import keys
 
     engine = open_database(database)

@@ -41,7 +41,7 @@ def compare(
     """
     if not journal:
         raise typer.BadParameter("say what to compare them on: --journal")
-    from data.database import open_database
+    from data.migrating import open_database
     from serving.again.journal_compare import compare_on_journal, gathered
     from serving.again.past import Past
     from serving.again.replay_commands import progress

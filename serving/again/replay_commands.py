@@ -52,7 +52,7 @@ def replay(
         raise typer.BadParameter("name answers, or ask for --all")
     if not every and (since or limit):
         raise typer.BadParameter("--since and --limit go with --all")
-    from data.database import open_database
+    from data.migrating import open_database
     from serving.again.replay import Report, replay
     from serving.again.stored import latest, rows_of
 

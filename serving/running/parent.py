@@ -18,8 +18,9 @@ from types import FrameType
 import sqlalchemy as sa
 from alembic.util.exc import CommandError
 
-from data.database import connect, migrate, writing
+from data.database import connect, writing
 from data.errors import BundleError, NotReadyError, TherapistFitError
+from data.migrating import migrate
 from serving.access.writes import forget_old
 from serving.running.exports import SERVED, Served, last_served, place_for, remember
 from serving.running.handover import Found, HandOver, watch

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
-from data.database import connect, database_url, migrate, new_id, open_database, require_schema
+from data.database import SCHEMA, connect, database_url, new_id, require_schema
 from data.decisions import Decision, append_decision, history
 from data.errors import ConfigError, NotReadyError
+from data.migrating import MIGRATIONS, migrate, open_database
 from data.sql import DECISIONS, METADATA
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
@@ -75,6 +78,12 @@ def test_two_programs_that_migrate_at_once_take_turns(url: str) -> None:
     engine = connect(url)
     require_schema(engine)
     engine.dispose()
+
+
+def test_the_schema_that_is_required_is_that_of_the_newest_migration() -> None:
+    steps = Config()
+    steps.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(steps).get_heads() == [SCHEMA]
 
 
 def test_a_database_without_the_schema_is_refused(url: str) -> None:

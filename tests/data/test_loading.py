@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from data.commands import app
-from data.database import open_database
 from data.dataset import Dataset, read
 from data.loading import DirectoryData, from_dataset, load
+from data.migrating import open_database
 from data.sql import DIRECTORY_ENTRIES
 from data.versions import latest_version, read_directory
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from data.database import open_database
 from data.decisions import Decision, history
 from data.errors import GateError, NotFoundError
+from data.migrating import open_database
 from features.policy import Policy
 from training.bundle import Bundle
 from training.gate import unmet

@@ -9,9 +9,9 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from data.database import open_database
 from data.decisions import Action, Decision, append_decision, history
 from data.errors import GateError, NotFoundError, Problem
+from data.migrating import open_database
 from features.policy import Policy
 from training.bundle import Bundle
 from training.config import TrainConfig

@@ -42,7 +42,11 @@ def _as_list(value: Any) -> Any:
 
 
 def _as_item(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    """A number is one item however it is written: `09` is question 9, about self-harm as well."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    is_number = isinstance(value, str) and value.isascii() and value.isdecimal()
+    return (value.lstrip("0") or "0") if is_number else value
 
 
 def _no_truth_value(value: Any) -> Any:

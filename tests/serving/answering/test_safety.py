@@ -47,6 +47,18 @@ def test_the_highest_answer_decides(answers: list[tuple[str, int, float]], statu
     assert assessed(*(measure(*answer) for answer in answers)).status == status
 
 
+@pytest.mark.parametrize("item", [9, "9", "09", "0009"])
+def test_however_the_question_is_numbered_its_answer_is_seen(item: int | str) -> None:
+    sent = Measure.model_validate({"instrument": "phq9", "item": item, "value": 2})
+    assert (assessed(sent).status, assessed(sent).raised_by) == ("held", ("phq9.9",))
+
+
+@pytest.mark.parametrize("item", [0, "0", "00"])
+def test_however_the_total_is_numbered_what_it_proves_is_seen(item: int | str) -> None:
+    sent = Measure.model_validate({"instrument": "phq9", "item": item, "value": 27})
+    assert (assessed(sent).status, assessed(sent).raised_by) == ("held", ("phq9.0",))
+
+
 def test_phq9_item_9_and_core10_item_6_are_watched() -> None:
     assert set(risk_items()) == {"phq9.9", "core10.6"}
 

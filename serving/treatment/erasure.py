@@ -105,7 +105,9 @@ def _remove(
 
     tables = (SAFETY_TASKS, CHOICES, CORRECTIONS, MEASURES, EPISODES, IDEMPOTENCY)
     removed = {table.name: delete(table, *about(table)) for table in tables}
-    removed["allocations"] = _empty_allocations(connection, tenant, client_id, now)
+    lists = _lists_naming(connection, tenant, client_id)
+    removed["idempotency"] += delete(IDEMPOTENCY, sa.false(), *(_led_to(allocation_id) for allocation_id in lists))
+    removed["allocations"] = _empty_allocations(connection, tenant, lists, now)
     return removed | {"recommendations": _empty_answers(connection, tenant, answers, now)}
 
 
@@ -117,13 +119,23 @@ def _empty_answers(connection: sa.Connection, tenant: str, answers: set[str], no
     return connection.execute(sa.update(table).where(*mine).values(**gone)).rowcount
 
 
-def _empty_allocations(connection: sa.Connection, tenant: str, client_id: str, now: dt.datetime) -> int:
-    """Waiting lists that name the client. What they hold of others goes with them: it cannot be told apart."""
+def _lists_naming(connection: sa.Connection, tenant: str, client_id: str) -> list[str]:
+    """Waiting lists that name the client."""
     table = ALLOCATIONS
     spelled = sa.cast(table.c.request, sa.Text).contains(f'"{client_id}"', autoescape=True)
     maybe = sa.select(table.c.allocation_id, table.c.request).where(table.c.tenant == tenant, spelled)
-    naming = [row.allocation_id for row in connection.execute(maybe) if _names(row.request, client_id)]
-    mine = (table.c.tenant == tenant, table.c.allocation_id.in_(naming))
+    return [row.allocation_id for row in connection.execute(maybe) if _names(row.request, client_id)]
+
+
+def _led_to(allocation_id: str) -> sa.ColumnElement[bool]:
+    """The kept outcome of a write that placed this list: its body names everybody on it."""
+    return sa.cast(IDEMPOTENCY.c.headers, sa.Text).contains(f"/v1/allocations/{allocation_id}", autoescape=True)
+
+
+def _empty_allocations(connection: sa.Connection, tenant: str, lists: list[str], now: dt.datetime) -> int:
+    """What the lists hold of others goes with them: it cannot be told apart."""
+    table = ALLOCATIONS
+    mine = (table.c.tenant == tenant, table.c.allocation_id.in_(lists))
     gone = {"request": sa.null(), "answer": None, "erased_at": now}
     return connection.execute(sa.update(table).where(*mine).values(**gone)).rowcount
 

@@ -149,6 +149,16 @@ def test_an_erasure_sent_again_with_its_key_gives_the_same_receipt(desk: "Desk")
     assert CLIENT not in everything(desk)
 
 
+def test_a_list_sent_again_after_an_erasure_does_not_bring_the_client_back(desk: "Desk") -> None:
+    entries = [{"episode_id": "e-1", "request": {**desk.body, "client": {**desk.body["client"], "client_id": CLIENT}}}]
+    sent = {"json": {"clients": entries, "refresh_prices": False}, "headers": {"Idempotency-Key": "list-1"}}
+    first = desk.client.post("/v1/allocations", **sent)
+    desk.as_("admin").delete(f"/v1/clients/{CLIENT}")
+    assert CLIENT not in everything(desk)
+    again = desk.client.post("/v1/allocations", **sent)
+    assert again.headers["location"] != first.headers["location"]
+
+
 def test_a_waiting_list_that_names_the_client_is_emptied(desk: "Desk") -> None:
     def a_list(*clients: str) -> None:
         entries = [

@@ -119,7 +119,7 @@ class AllocationAnswer(_Answer):
     as_of: dt.date
     model: ModelInfo
     counts: AllocationCounts
-    utility: float | None = Field(description="mean over those placed, held clients included, in SD")
+    utility: float | None = Field(description="mean over those placed, in SD")
     utility_next_available: float | None
     assignments: list[Placed]
     held: list[Held]

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -57,6 +57,7 @@ class _Told:
         held = [i for i in numbers if i in readable and readable[i].assessment.status == "held"]
         placed = [i for i in numbers if found.chosen[i] != WAITS and i not in held]
         why = {one.client: one for one in reasons(problem, found)}
+        told, soonest = (self._without(held, rows) for rows in (found.chosen, found.next_available))
         left = [self._unplaced(i, readable.get(i), why[i]) for i in numbers if i in why and i not in held]
         first = next(iter(readable.values()), None)
         return AllocationAnswer(
@@ -69,18 +70,18 @@ class _Told:
                 unplaced=len(left),
                 places=int(self.matcher.directory.places(now).sum()),
             ),
-            utility=self._mean_utility(found.chosen),
-            utility_next_available=self._mean_utility(found.next_available),
+            utility=self._mean_utility(told),
+            utility_next_available=self._mean_utility(soonest),
             assignments=[self._placed(i, readable[i]) for i in placed],
             held=[self._held(i, readable[i]) for i in held],
             unassigned=left,
-            groups=self._groups(),
+            groups=self._groups(told, soonest),
             missed_floors=missed_floors(problem, found),
-            binding=binding(problem, found, directory.ids),
+            binding=binding(problem, replace(found, chosen=told), directory.ids),
             prices={
                 directory.ids[row]: round(float(found.price[row]), 6) for row in np.flatnonzero(found.price > 1e-9)
             },
-            caseloads=self._caseloads(),
+            caseloads=self._caseloads(told),
             spread={
                 "before": self._spread(np.full(len(self.waiting), -1)),
                 "next_available": self._spread(problem.therapists(found.next_available)),
@@ -153,13 +154,19 @@ class _Told:
     def _safety(self, one: Client) -> SafetyNote:
         return SafetyNote(status=one.assessment.status, words=one.assessment.words(self.matcher.settings))
 
+    def _without(self, held: Sequence[int], chosen: Ints) -> Ints:
+        """Without those who are held: whom they would see is told nowhere before a clinician has talked with them."""
+        told = chosen.copy()
+        told[list(held)] = WAITS
+        return told
+
     def _mean_utility(self, chosen: Ints) -> float | None:
         placed = chosen != WAITS
         return float(self.posed.problem.utilities(chosen)[placed].mean()) if placed.any() else None
 
-    def _groups(self) -> list[GroupGain]:
+    def _groups(self, told: Ints, soonest: Ints) -> list[GroupGain]:
         problem = self.posed.problem
-        ours, theirs = (group_means(problem, one) for one in (self.found.chosen, self.found.next_available))
+        ours, theirs = (group_means(problem, one) for one in (told, soonest))
         return [
             GroupGain(
                 group=group.name, clients=int(group.member.sum()), allocated=_or_none(a), next_available=_or_none(b)
@@ -179,10 +186,10 @@ class _Told:
             np.concatenate([cases.risk, np.array([one.risk for one in clients], dtype=bool)]),
         )
 
-    def _caseloads(self) -> list[CaseloadLine]:
-        after = self._all_cases(self.posed.problem.therapists(self.found.chosen))
+    def _caseloads(self, told: Ints) -> list[CaseloadLine]:
+        after = self._all_cases(self.posed.problem.therapists(told))
         ids = self.matcher.directory.ids
-        changed = np.unique(self.posed.problem.therapists(self.found.chosen))
+        changed = np.unique(self.posed.problem.therapists(told))
         return [
             CaseloadLine(therapist_id=ids[row], before=_cases(self.cases, row), after=_cases(after, row))
             for row in changed[changed >= 0].tolist()

@@ -34,6 +34,20 @@ def test_the_example_places_a_list_and_its_bytes_are_kept(service: "Live") -> No
     assert service.as_("platform", tenant="south").get(placed.headers["location"]).status_code == 404
 
 
+def test_nothing_tells_with_whom_a_held_clients_place_is_set_aside(service: "Live", body: dict[str, Any]) -> None:
+    sent = a_list(body, 1, measures=[{"instrument": "phq9", "item": "9", "value": 2}])
+    client = service.as_("platform")
+    placed = client.post("/v1/allocations", json={**sent, "terms": {"groups": ["gender"]}})
+    told = placed.json()
+    assert told["held"][0]["place_set_aside"] is True
+    assert told["caseloads"] == []
+    assert told["utility"] is None
+    assert told["utility_next_available"] is None
+    assert {group["allocated"] for group in told["groups"]} == {None}
+    everyone = [one["therapist_id"] for one in client.get("/v1/therapists").json()["therapists"]]
+    assert not [one for one in everyone if one in placed.text]
+
+
 def test_prices_of_scarce_places_change_the_rankings_that_follow_and_then_expire(
     service: "Live", body: dict[str, Any]
 ) -> None:

@@ -3,7 +3,9 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
@@ -97,33 +99,34 @@ class Visit:
         return page
 
 
-@pytest.fixture
-def visit(browser: Browser, clinic_service: Live) -> Iterator[Visit]:
-    """A fresh window. Whatever a test did, the console stayed quiet and nothing was asked of anybody else."""
-    context = browser.new_context(viewport=DESKTOP, locale="en-GB")
-    visit = Visit(context, clinic_service.url)
+@contextmanager
+def visiting(browser: Browser, url: str, **window: Any) -> Iterator[Visit]:
+    """Whatever a test did, the console stayed quiet and nothing was asked of anybody else."""
+    context = browser.new_context(**window)
+    visit = Visit(context, url)
     yield visit
     context.close()
     assert visit.complaints == []
     assert visit.strangers == []
+
+
+@pytest.fixture
+def visit(browser: Browser, clinic_service: Live) -> Iterator[Visit]:
+    """A fresh window."""
+    with visiting(browser, clinic_service.url, viewport=DESKTOP, locale="en-GB") as visit:
+        yield visit
 
 
 @pytest.fixture
 def phone(browser: Browser, clinic_service: Live) -> Iterator[Visit]:
     """A narrow window that is touched."""
-    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True, reduced_motion="reduce")
-    visit = Visit(context, clinic_service.url)
-    yield visit
-    context.close()
-    assert visit.complaints == []
-    assert visit.strangers == []
+    window = {"viewport": PHONE, "has_touch": True, "is_mobile": True, "reduced_motion": "reduce"}
+    with visiting(browser, clinic_service.url, **window) as visit:
+        yield visit
 
 
 @pytest.fixture
 def unscripted(browser: Browser, clinic_service: Live) -> Iterator[Visit]:
     """A window in which no script runs."""
-    context = browser.new_context(viewport=DESKTOP, java_script_enabled=False)
-    visit = Visit(context, clinic_service.url)
-    yield visit
-    context.close()
-    assert visit.strangers == []
+    with visiting(browser, clinic_service.url, viewport=DESKTOP, java_script_enabled=False) as visit:
+        yield visit

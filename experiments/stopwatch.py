@@ -39,7 +39,7 @@ WHERE: tuple[tuple[Any, str, str], ...] = (
     (fitting, "unsure", UNSURE),
     (fitting.Fitting, "_stood_up", SHARES),
     (fitting, "search", REMAINDER),
-    (trial, "conformal", EVALUATION),
+    (trial, "intervals_of", EVALUATION),
     (trial, "therapists_held_out", EVALUATION),
     (run, "evaluate", EVALUATION),
     (run, "_flags", WRITING),

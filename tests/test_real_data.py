@@ -73,8 +73,10 @@ def test_a_real_set_is_imported_checked_trained_on_and_ranked_over_http(source: 
     assert trained["evaluation"]["forward"] is False
     assert trained["proven"] is False
     (home / "settings.toml").write_text((ROOT / "serving" / "settings.example.toml").read_text())
+    key = {"Authorization": f"Bearer {done(home, 'keys', 'create', '--name', 'a test', '--scope', 'platform')['key']}"}
     with serving(home, "--settings", "settings.toml", "--bundle", "bundle", "--data", "dataset") as url:
-        reply = httpx.post(f"{url}/v1/recommendations", json={"client": CLIENTS[name], "k": 5}, trust_env=False)
+        asked = {"json": {"client": CLIENTS[name], "k": 5}, "headers": key}
+        reply = httpx.post(f"{url}/v1/recommendations", **asked, trust_env=False)
     assert reply.status_code == 200, reply.text
     answer = reply.json()
     assert len(answer["recommendations"]) == 5

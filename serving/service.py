@@ -16,7 +16,7 @@ from serving.access.keys import Caller, caller_of
 from serving.access.writes import Asked, Outcome, earlier, once
 from serving.again.past import Past
 from serving.answering.exploration import Draw
-from serving.answering.matcher import Audience, Matcher, problems_of, question
+from serving.answering.matcher import Audience, Matcher, Question, problems_of, question
 from serving.answering.recommend import Ids, answer
 from serving.answering.safety import Assessment, assess
 from serving.listing.directory import Directory
@@ -24,7 +24,7 @@ from serving.running.exports import SERVED
 from serving.running.limits import Rates
 from serving.running.loaded import Loaded, Model
 from serving.running.metrics import Lap, Metrics, no_lap
-from serving.schemas import RecommendationRequest
+from serving.schemas import RecommendationAnswer, RecommendationRequest
 from serving.settings import Settings
 from serving.sources import Sources
 
@@ -166,6 +166,7 @@ class Service:
             audience=audience,
             key_id=caller.key_id,
             seed=draw.seed if draw else None,
+            prices=_prices(matcher, posed, given.answer),
             propensities=given.propensities,
             released_from=ids.released_from,
             task=task,
@@ -220,6 +221,15 @@ def _as_it_stands(data: Path, settings: Settings) -> Directory:
     from serving.listing.dataset import directory_data  # reads tables, which a worker without --data never does
 
     return Directory.of(directory_data(data), settings)
+
+
+def _prices(matcher: Matcher, posed: Question, given: RecommendationAnswer) -> dict[str, float]:
+    """What a place of each who is shown was worth to others, where that was subtracted."""
+    if posed.price is None:
+        return {}
+    shown = [one.therapist_id for one in given.recommendations]
+    prices = posed.price[matcher.directory.rows_of(shown)].tolist()
+    return {name: price for name, price in zip(shown, prices, strict=True) if price > 0}
 
 
 def audience_of(caller: Caller) -> Audience:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from data.sql import SAFETY_TASKS
+from data.sql import RECOMMENDATIONS, SAFETY_TASKS
 from serving.placing.allocations import EXAMPLE_ALLOCATION
 
 if TYPE_CHECKING:
@@ -63,6 +63,12 @@ def test_prices_of_scarce_places_change_the_rankings_that_follow_and_then_expire
     assert held is not None
     assert {directory.ids[row] for row in held.nonzero()[0]} == set(placed["prices"])
     assert directory.prices(service.service.now() + dt.timedelta(days=8)) is None
+    with service.service.engine.connect() as connection:
+        asked = sa.select(RECOMMENDATIONS.c.prices).order_by(RECOMMENDATIONS.c.recommendation_id)
+        first, second = connection.scalars(asked)
+    assert first == {}
+    assert second
+    assert second.items() <= placed["prices"].items()
 
 
 def test_a_list_can_be_placed_without_touching_later_rankings(service: "Live", body: dict[str, Any]) -> None:

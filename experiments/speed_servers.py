@@ -83,8 +83,8 @@ class Server:
         return Server(other, self.path, self.body, self.headers, self.pid)
 
     def memory_mb(self) -> float:
-        """Memory of the process that answers, in MB: the largest of those that this one started."""
-        return max(_resident(pid) for pid in [self.pid, *_children(self.pid)])
+        """Memory of the process that answers, in MB: the largest of those that this one started, or itself."""
+        return max(_resident(pid) for pid in _children(self.pid) or [self.pid])
 
 
 @contextlib.contextmanager

@@ -49,8 +49,8 @@ class Slots:
 
     therapist: Places
     starts_at: Moments
-    ahead: npt.NDArray[np.int32]
-    """Seconds that a clock on the wall is ahead of UTC then."""
+    ahead: npt.NDArray[np.int16]
+    """Minutes that a clock on the wall is ahead of UTC then."""
     modality: Codes
     free: Bools
 
@@ -69,7 +69,7 @@ class Slots:
 
     def local(self, at: Ints | slice = slice(None)) -> Moments:
         """Starts of these slots as a clock on the wall shows them: wishes such as `mon_am` are meant so."""
-        local: Moments = self.starts_at[at] + self.ahead[at].astype("timedelta64[s]")
+        local: Moments = self.starts_at[at] + self.ahead[at].astype("timedelta64[m]")
         return local
 
     def begun_by(self, moment: np.datetime64, side: Literal["left", "right"]) -> int:
@@ -185,14 +185,14 @@ def in_times(local: Moments, times: list[str]) -> Bools:
     return inside
 
 
-def _ahead(utc: Moments, zone: dt.tzinfo) -> npt.NDArray[np.int32]:
+def _ahead(utc: Moments, zone: dt.tzinfo) -> npt.NDArray[np.int16]:
     distinct, place = np.unique(utc, return_inverse=True)
     clocks = [moment.replace(tzinfo=dt.UTC).astimezone(zone) for moment in distinct.tolist()]
-    return np.array([_seconds(clock.utcoffset()) for clock in clocks], dtype=np.int32)[place]
+    return np.array([_minutes(clock.utcoffset()) for clock in clocks], dtype=np.int16)[place]
 
 
-def _seconds(offset: dt.timedelta | None) -> int:
-    return 0 if offset is None else int(offset.total_seconds())
+def _minutes(offset: dt.timedelta | None) -> int:
+    return 0 if offset is None else round(offset / dt.timedelta(minutes=1))
 
 
 def _moments(values: Sequence[str | None], unit: str) -> Moments:

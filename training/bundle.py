@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from features.build import FeatureSet
 from features.columns import Columns, Pairs
 from features.rows import CLIENT_KINDS, THERAPIST_KINDS, client_columns, with_track
+from features.track import CASES_WITH
 from training.design import Design
 from training.fits import Met, Prepared, Together, chance_a_unit
 from training.head import Head, PairPosterior, used_effects
@@ -82,6 +83,9 @@ class Records:
         if not self.ids:
             return {name: np.zeros(len(position)) for name in self.counts}
         table = {name: np.where(seen, count[at], 0.0) for name, count in self.counts.items()}
+        for name in table:
+            if name.startswith(CASES_WITH):  # whole numbers, of which a directory has millions
+                table[name] = table[name].astype(np.float32)
         ago = (day.astype("datetime64[D]") - self.last_case_on[at]).astype(np.float64)
         unknown = ~seen | np.isnat(self.last_case_on[at]) | np.isnat(day)
         return {**table, "days_since_last_case": np.where(unknown, np.nan, np.maximum(ago, 0.0))}

@@ -14,6 +14,7 @@ from data.versions import latest_versions
 from serving.access.keys import Caller
 from serving.answering.matcher import Matcher
 from serving.listing.directory import Directory, newest
+from serving.running.spawned import give_back
 from serving.settings import Settings
 from training.bundle import Bundle
 from training.storage import load
@@ -104,6 +105,7 @@ class Loaded:
                 self._brought_up_to_date(tenant, version)
         for matcher in self.all().values():
             matcher.prepared(matcher.today(self._now()))
+        give_back()
 
     def readied(self, model: Model) -> Readied:
         """Everything that another model needs, computed while the present one goes on answering."""

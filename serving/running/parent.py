@@ -27,7 +27,7 @@ from serving.running.handover import Found, HandOver, watch
 from serving.running.loaded import Refusal
 from serving.running.logs import configure
 from serving.running.overview import Overview, bury, shared_counts, told
-from serving.running.spawned import begin
+from serving.running.spawned import begin, frugal
 from serving.running.supervisor import Bell, Crew
 from serving.service import no_database, utc_now
 from serving.settings import Settings
@@ -116,7 +116,8 @@ def serve(
             now = replace(sources, bundle=handover.serving.folder, version=handover.serving.version)
             spawn = multiprocessing.get_context("spawn")
             worker = spawn.Process(target=begin, args=(settings, now, bound, theirs, place.workers), daemon=True)
-            worker.start()
+            with frugal():
+                worker.start()
             return worker
 
         crew = Crew(place.workers, launch, partial(bury, counts), bell)

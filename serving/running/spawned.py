@@ -1,6 +1,8 @@
 """What a worker process runs first: it keeps out what would take memory and is never used."""
 
 import contextlib
+import ctypes
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -9,8 +11,12 @@ from multiprocessing.connection import Connection
 from serving.settings import Settings
 from serving.sources import Sources
 
-FOR_OTHER_INPUTS = ("pandas", "sklearn", "dask")
-"""LightGBM imports these to take their frames, models and clusters; a worker gives it arrays only."""
+FOR_OTHER_INPUTS = ("pandas", "sklearn", "dask", "charset_normalizer")
+"""LightGBM imports these to take their frames, models and clusters, and NumPy the last to read Fortran; a worker gives
+them arrays only."""
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_TRIM_THRESHOLD_": "1048576"}
+"""What glibc's malloc reads as a process begins (others ignore it): arrays of a large directory go back to the system
+when they are freed, instead of staying with the thread that asked for them."""
 
 
 def begin(settings: Settings, sources: Sources, bound: socket.socket, parent: Connection, workers: int) -> None:
@@ -20,6 +26,25 @@ def begin(settings: Settings, sources: Sources, bound: socket.socket, parent: Co
     from serving.running.worker import work
 
     work(settings, sources, bound, parent, workers)
+
+
+@contextlib.contextmanager
+def frugal() -> Iterator[None]:
+    """Processes started in the block are told `MALLOC`, unless the operator has told them otherwise."""
+    new = {name: value for name, value in MALLOC.items() if name not in os.environ}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name in new:
+            del os.environ[name]
+
+
+def give_back() -> None:
+    """Returns what reading left over to the system, where the C library can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform != "win32" else None
+    if trim is not None:
+        trim(0)
 
 
 @contextlib.contextmanager

@@ -20,10 +20,13 @@ import sqlalchemy as sa
 
 from data.database import connect, require_schema, writing
 from data.dataset import Dataset, write
+from data.directory import KINDS, DirectoryData, DirectoryMeta
 from data.errors import NotReadyError
+from data.loading import load
+from data.sql import TENANT
 from data.synthetic.truth import Truth
 from data.tables import CLIENTS
-from serving.service import Service
+from serving.service import Service, utc_now
 from serving.settings import Settings
 from serving.sources import Sources
 
@@ -141,6 +144,18 @@ def test_a_file_that_is_no_database_is_one_line(bundle: Path, folder: Path, tmp_
     assert len(said.splitlines()) == 1
 
 
+def test_a_live_worker_without_a_dataset_imports_no_frames(
+    serve_process: Serve, stored: str, bundle: Path, body: dict[str, Any], tmp_path: Path
+) -> None:
+    """What it does not need would take more memory than a directory of 100,000 therapists."""
+    with serve_process(tmp_path, stored, "--bundle", str(bundle)) as process:
+        (worker,) = workers_of(process)
+        assert process.as_("platform").post("/v1/recommendations", json=body).status_code == 200
+        loaded = Path(f"/proc/{worker}/maps").read_text()
+    assert "lib_lightgbm" in loaded
+    assert not [name for name in ("/pandas/", "/pyarrow/", "/sklearn/", "/matplotlib/") if name in loaded]
+
+
 # -- workers ----------------------------------------------------------------------------------------------------------
 
 
@@ -226,6 +241,22 @@ def age_schema(engine: sa.Engine) -> None:
     """Makes the database look as an earlier program left it."""
     with writing(engine) as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = 'm0001'"))
+
+
+def test_a_worker_has_read_every_directory_before_it_is_ready(stored: str, bundle: Path, told: Settings) -> None:
+    engine = connect(stored)
+    version = load(
+        engine, DirectoryData(0, "b", DirectoryMeta(name="b"), {kind: {} for kind in KINDS}), utc_now(), "other"
+    )
+    engine.dispose()
+    service = Service.open(told, Sources(bundle, database=stored))
+    try:
+        known = service.loaded.all()
+        assert known.keys() == {TENANT, "other"}
+        assert known["other"].directory.version == version
+        assert known[TENANT].directory.size > 0
+    finally:
+        service.close()
 
 
 def test_a_worker_refuses_an_older_schema(stored: str, bundle: Path, told: Settings) -> None:

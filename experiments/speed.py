@@ -167,7 +167,7 @@ def in_process(matcher: Matcher) -> bytes:
     """The whole answer from the request's bytes to its own, without HTTP and journal."""
     request, now = RecommendationRequest.model_validate_json(BODY), dt.datetime.now(dt.UTC)
     assert not problems_of(matcher, request, now)
-    assessment = assess(request.measures, matcher.settings.safety, matcher.safety_day(request, now))
+    assessment = assess(request.measures, matcher.settings.safety, matcher.today(now))
     asked = question(matcher, request, now)
     return answer(matcher, asked, assessment, Ids("r"), "platform", None).answer.model_dump_json().encode()
 

@@ -1,7 +1,7 @@
 """The journal: no answer leaves the service before what was asked and what was answered are on disk."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,15 @@ def read(connection: sa.Connection, recommendation_id: str, tenant: str) -> sa.R
     """The journal's row of an answer. Raises NotFoundError without one, GoneError if it has been erased."""
     mine = sa.and_(RECOMMENDATIONS.c.tenant == tenant, RECOMMENDATIONS.c.recommendation_id == recommendation_id)
     return there(connection.execute(sa.select(RECOMMENDATIONS).where(mine)).one_or_none(), "recommendation")
+
+
+def holds(connection: sa.Connection, tenant: str, clients: Collection[str]) -> dict[str, str]:
+    """Those of the clients for whom a clinician has yet to act on a held answer, each with the newest such task."""
+    tasks = SAFETY_TASKS.c
+    open_ones = (tasks.tenant == tenant, tasks.status == "held", tasks.closed_at.is_(None))
+    asked = sa.select(tasks.client_id, tasks.task_id).where(*open_ones, tasks.client_id.in_(clients))
+    found = connection.execute(asked.order_by(tasks.opened_at, tasks.task_id))
+    return {client_id: task_id for client_id, task_id in found}  # noqa: C416  (a row is no pair to `dict`)
 
 
 def there(row: sa.Row[*tuple[Any, ...]] | None, what: str) -> sa.Row[*tuple[Any, ...]]:

@@ -141,8 +141,11 @@ class Service:
         problems = problems_of(matcher, request, now)
         if problems:
             raise RequestError(problems)
-        assessment = assess(request.measures, self.settings.safety, matcher.safety_day(request, now))
-        if release is None:
+        assessment = assess(request.measures, self.settings.safety, matcher.today(now))
+        held = self._hold_on(caller, request) if release is None and assessment.status != "held" else None
+        if held is not None:
+            assessment, task, draw, ids = assessment.still_held(), None, None, Ids(new_id(now), held)
+        elif release is None:
             task, draw = self._task(assessment, now), self._draw()
             ids = Ids(new_id(now), task.task_id if task else None)
         else:
@@ -203,6 +206,14 @@ class Service:
             return None
         due = now + dt.timedelta(hours=self.settings.safety.hours_to_act)
         return journal.SafetyTask(new_id(now), assessment.status, assessment.raised_by, due)
+
+    def _hold_on(self, caller: Caller, request: RecommendationRequest) -> str | None:
+        """The open task of an earlier held answer of this client: asking again, with less, does not let it go."""
+        client_id = request.client.client_id
+        if client_id is None:
+            return None
+        with self.engine.connect() as connection:
+            return journal.holds(connection, caller.tenant, [client_id]).get(client_id)
 
     def _draw(self) -> Draw | None:
         """A lot for one request, where a named lead has signed for exploration."""

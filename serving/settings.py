@@ -60,7 +60,7 @@ class Limits(_Frozen):
     """How much one worker takes on; beyond it a request is refused with the time after which to ask again."""
 
     requests_per_minute: int = Field(600, ge=1)
-    """Of one key, in all workers of one replica together."""
+    """Of one key, in all workers of one replica together; each worker allows its part of it."""
     at_once: int = Field(32, ge=1, le=1000)
     """Requests that one worker has in hand."""
     seconds: float = Field(10, gt=0, le=60)

@@ -80,10 +80,13 @@ class Past:
         """
         matcher = self.matcher(tenant, row)
         request = RecommendationRequest.model_validate(row.request)
-        found = assess(request.measures, matcher.settings.safety, matcher.safety_day(request, row.made_at))
+        found = assess(request.measures, matcher.settings.safety, matcher.today(row.made_at))
         signed = matcher.settings.exploration
         draw = None if row.seed is None or signed is None else Draw(row.seed, signed.share)
-        assessment = found if row.released_from is None else found.after_release()
+        if row.released_from is not None:
+            assessment = found.after_release()
+        else:
+            assessment = found.still_held() if told(row)["safety"]["status"] == "held" else found
         return Again(row, matcher, request, assessment, question(matcher, request, row.made_at), draw)
 
     def matcher(self, tenant: str, row: sa.Row[Any], bundle_id: str | None = None) -> Matcher:

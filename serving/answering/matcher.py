@@ -59,11 +59,6 @@ class Matcher:
             return meta.as_of
         return now.astimezone(self.settings.zone).date()
 
-    def safety_day(self, request: RecommendationRequest, now: dt.datetime) -> dt.date:
-        """The day on which answers about self-harm are looked at: no `as_of` ahead of today makes them older."""
-        today = self.today(now)
-        return min(request.as_of or today, today)
-
     def client_kinds(self) -> dict[str, str]:
         """Kinds of the client columns that may be sent beside the contract's."""
         kinds: dict[str, str] = dict(self.directory.meta.client_kinds)

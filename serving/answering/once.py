@@ -44,7 +44,7 @@ def rank_once(
     problems = problems_of(matcher, request, moment)
     if problems:
         raise RequestError(problems)
-    assessment = assess(request.measures, settings.safety, matcher.safety_day(request, moment))
+    assessment = assess(request.measures, settings.safety, matcher.today(moment))
     asked = question(matcher, request, moment)
     return answer(matcher, asked, assessment, Ids(new_id(moment)), "platform", None).answer
 

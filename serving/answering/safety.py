@@ -43,6 +43,13 @@ class Assessment:
     released: bool = False
     """Whether a clinician has looked at it, so that the ranking is shown."""
 
+    before: bool = False
+    """Whether it is held for what was reported before: no clinician has acted on that yet."""
+
+    def still_held(self) -> "Assessment":
+        """The same answers while a clinician has yet to act on an earlier, held one: held too."""
+        return self if self.status == "held" else replace(self, status="held", before=True)
+
     def after_release(self) -> "Assessment":
         """The same answers once a clinician has looked at them: still told, no longer held."""
         return replace(self, status="flagged" if self.needs_task else self.status, released=True)
@@ -64,6 +71,8 @@ class Assessment:
             return f"{_expired(self.expired)}Please ask before a first session is arranged."
         if self.status == "nothing_reported":
             return f"Thoughts of self-harm were asked about and not reported {_when(self.answers)}. Please keep asking."
+        if self.before:
+            return "Thoughts of self-harm were reported before. A clinician talks with the client first, as then."
         reported = f"Thoughts of self-harm were reported {_when(self.answers)}{_by_total(self.answers)}."
         if self.released:
             return f"{reported} A clinician has looked at this and released the list. Contact: {step.contact}"

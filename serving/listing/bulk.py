@@ -50,7 +50,7 @@ def put_all(connection: sa.Connection, tenant: str, sent: Sent, mode: Mode, at: 
     take_turn(connection, tenant)
     found = version_at(connection, tenant)
     if mode == "replace":
-        refuse([*_unanswerable(sent)])
+        refuse([*_nobody(sent), *_unanswerable(sent)])
     meta = _meta(found, sent, kinds(connection, tenant, at), mode)
     work = _on_record(connection, tenant, found, sent, mode, at)
     removed = work.listed - sent.rows.keys() if mode == "replace" else set()
@@ -80,6 +80,13 @@ def _meta(found: Version | None, sent: Sent, declared: Mapping[str, Kind], mode:
     missing = [name for name in Head.model_fields if name not in sent.said]
     refuse([Problem(name, "missing", "is required for a new directory", "give it") for name in missing])
     return DirectoryMeta(**sent.said, therapist_kinds={name: declared[name] for name in sent.declared})
+
+
+def _nobody(sent: Sent) -> Iterator[Problem]:
+    """A program that has lost its list must not take everybody off this one."""
+    if not sent.rows:
+        rule = "a directory that replaces another lists somebody"
+        yield Problem("therapists", "empty", rule, "take therapists out one by one with DELETE")
 
 
 def _unanswerable(sent: Sent) -> Iterator[Problem]:

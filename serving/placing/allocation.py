@@ -77,7 +77,8 @@ def _client(matcher: Matcher, one: Waiting, now: dt.datetime) -> Client | list[P
     if problems:
         return problems
     asked = question(matcher, one.request, now)
-    assessment = assess(one.request.measures, matcher.settings.safety, matcher.safety_day(one.request, now))
+    found = assess(one.request.measures, matcher.settings.safety, matcher.today(now))
+    assessment = found.still_held() if one.held else found
     judgement = judge(asked.practice, asked.ask)
     rows = np.flatnonzero(judgement.eligible)
     worth = np.zeros(0)

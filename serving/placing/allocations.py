@@ -1,6 +1,7 @@
 """A waiting list placed at once by the running service: the answer is kept, prices follow, tasks are opened."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from serving.access.keys import Caller
 from serving.access.writes import Asked, Outcome, earlier, once
 from serving.answering.matcher import Matcher
 from serving.answering.safety import assess
-from serving.journal import there
+from serving.journal import holds, there
 from serving.placing.allocation import Terms, is_group
 from serving.placing.allocation_answer import AllocationAnswer
 from serving.placing.allocation_told import allocation
@@ -103,7 +104,10 @@ def _placed(service: Service, caller: Caller, asked_for: AllocationRequest, aske
     problems = [*_twice(asked_for), *_strange_groups(matcher, asked_for.terms.groups)]
     if problems:
         raise RequestError(problems)
-    waiting = [_waiting(one) for one in asked_for.clients]
+    named = [one.request.client.client_id for one in asked_for.clients]
+    with service.engine.connect() as connection:
+        held = holds(connection, caller.tenant, [name for name in named if name is not None])
+    waiting = [_waiting(one, held) for one in asked_for.clients]
     found = allocation(matcher, waiting, _cases(matcher, asked_for.open_cases), _terms(asked_for.terms), now)
     answer = found.model_copy(update={"allocation_id": allocation_id})
     body = answer.model_dump_json().encode()
@@ -163,8 +167,9 @@ def _strange_groups(matcher: Matcher, groups: list[str]) -> list[Problem]:
     ]
 
 
-def _waiting(one: WaitingClient) -> Waiting:
-    return Waiting(one.episode_id, one.request.client.client_id or "", one.referred_on, one.request)
+def _waiting(one: WaitingClient, held: Mapping[str, str]) -> Waiting:
+    client_id = one.request.client.client_id or ""
+    return Waiting(one.episode_id, client_id, one.referred_on, one.request, held=client_id in held)
 
 
 def _cases(matcher: Matcher, given: list[OpenCase]) -> OpenCases:
@@ -200,12 +205,14 @@ def _open_tasks(
 ) -> None:
     """A task for each client who needs one and has none open."""
     is_open = sa.and_(SAFETY_TASKS.c.tenant == caller.tenant, SAFETY_TASKS.c.closed_at.is_(None))
-    known = set(connection.scalars(sa.select(SAFETY_TASKS.c.client_id).where(is_open)))
+    rows = connection.execute(sa.select(SAFETY_TASKS.c.client_id, SAFETY_TASKS.c.status).where(is_open))
+    known = {(row.client_id, row.status) for row in rows}
     due = now + dt.timedelta(hours=service.settings.safety.hours_to_act)
     for one in waiting:
         assert one.request is not None
-        found = assess(one.request.measures, service.settings.safety, matcher.safety_day(one.request, now))
-        if found.needs_task and (not one.client_id or one.client_id not in known):
+        found = assess(one.request.measures, service.settings.safety, matcher.today(now))
+        has_one = bool(one.client_id) and not known.isdisjoint({(one.client_id, "held"), (one.client_id, found.status)})
+        if found.needs_task and not has_one:
             client_id = one.client_id or None
             open_task(connection, caller.tenant, found.status, found.raised_by, now, due, one.episode_id, client_id)
 

@@ -22,6 +22,8 @@ class Waiting:
     referred_on: dt.date | None
     request: RecommendationRequest | None
     problems: tuple[Problem, ...] = ()
+    held: bool = False
+    """Whether a clinician has yet to act on an earlier answer that was held."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,10 @@ from serving.answering.safety import Assessment, assess, at_least, risk_items
 from serving.schemas import Measure
 from serving.settings import SafetySettings, Settings
 
+if TYPE_CHECKING:
+    from tests.serving.conftest import Live
+
+RISK = {"instrument": "phq9", "item": 9, "value": 2}
 USUAL = SafetySettings()
 TODAY = dt.date(2026, 10, 1)
 
@@ -173,3 +178,30 @@ def test_no_words_ever_say_safe(told: Settings) -> None:
         for days_ago in (None, 3, 40):
             words = assessed(measure("phq9", 9, value, days_ago)).words(told)
             assert "safe" not in json.dumps(words).lower()
+
+
+def test_asking_again_with_less_does_not_let_a_hold_go_before_a_clinician_has_acted(
+    service: "Live", body: dict[str, Any]
+) -> None:
+    platform, clinician = service.as_("platform"), service.as_("clinician")
+    held = platform.post("/v1/recommendations", json={**body, "measures": [RISK]}).json()
+    again = platform.post("/v1/recommendations", json={**body, "measures": []}).json()
+    assert again["safety"]["status"] == "held"
+    assert again["safety"]["task_id"] == held["safety"]["task_id"]
+    assert again["recommendations"] == []
+    listed = {"episode_id": "e-1", "request": {**body, "measures": []}}
+    placed = platform.post("/v1/allocations", json={"clients": [listed]}).json()
+    assert [one["client_id"] for one in placed["held"]] == ["c-1042"]
+    assert placed["assignments"] == []
+    other = {**body, "client": {**body["client"], "client_id": "c-2"}}
+    assert platform.post("/v1/recommendations", json=other).json()["recommendations"]
+    closing = {"who": "dr-7", "reason": "talked with the client"}
+    assert clinician.post(f"/v1/recommendations/{held['recommendation_id']}/release", json=closing).status_code == 200
+    assert platform.post("/v1/recommendations", json={**body, "measures": []}).json()["recommendations"]
+
+
+def test_a_day_of_the_past_makes_no_old_answer_of_nothing_young(service: "Live", body: dict[str, Any]) -> None:
+    nothing = [{"instrument": "phq9", "item": 9, "value": 0, "taken_on": "2026-08-01"}]
+    asked = {**body, "measures": nothing, "as_of": "2026-08-02"}
+    answer = service.as_("platform").post("/v1/recommendations", json=asked).json()
+    assert answer["safety"]["status"] == "not_asked"

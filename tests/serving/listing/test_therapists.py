@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 import pytest
@@ -21,6 +21,9 @@ from serving.listing.bulk_body import body_schema, kinds, read_body
 from serving.listing.profiles import Licence, Slot, Slots, TherapistProfile
 from serving.listing.therapists import At, Stored
 from serving.routes.therapists import EXAMPLE_BULK, EXAMPLE_PROFILE, EXAMPLE_SLOTS
+
+if TYPE_CHECKING:
+    from tests.serving.conftest import Live
 
 NOW = dt.datetime(2026, 10, 1, 9, tzinfo=dt.UTC)
 AT = At.of(NOW, dt.UTC, {"travel": "number", "room": "code", "diary": "text"})
@@ -476,3 +479,11 @@ def test_a_dataset_served_as_it_stands_is_not_written_to(client: httpx.Client) -
     for answer in (client.put("/v1/therapists/t-1", json=EXAMPLE_PROFILE), client.get("/v1/therapists")):
         assert answer.status_code == 409
         assert "data load" in answer.json()["detail"]
+
+
+def test_an_empty_list_takes_nobody_off_the_directory(service: "Live", body: dict[str, Any]) -> None:
+    client = service.as_("platform")
+    refused = client.post("/v1/therapists:bulk?mode=replace", json={"therapists": []})
+    assert refused.status_code == 422
+    assert "lists somebody" in refused.text
+    assert client.post("/v1/recommendations", json=body).json()["counts"]["considered"] == 40

@@ -105,7 +105,7 @@ class Loaded:
                 self._brought_up_to_date(tenant, version)
         for matcher in self.all().values():
             matcher.prepared(matcher.today(self._now()))
-        give_back()
+        give_back(max((matcher.directory.size for matcher in self.all().values()), default=0))
 
     def readied(self, model: Model) -> Readied:
         """Everything that another model needs, computed while the present one goes on answering."""

@@ -19,6 +19,11 @@ MALLOC = {"MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_TRIM_THRESHOLD_": "1048576
 when they are freed, instead of staying with the thread that asked for them."""
 
 
+SMALL = 30_000
+"""Therapists, of the largest directory: up to here there is room for speed."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as <malloc.h> numbers them
+
+
 def begin(settings: Settings, sources: Sources, bound: socket.socket, parent: Connection, workers: int) -> None:
     """Imports LightGBM by itself, which saves some 100 MB, and then serves: see `serving.running.worker.work`."""
     with hidden(FOR_OTHER_INPUTS):
@@ -40,11 +45,19 @@ def frugal() -> Iterator[None]:
             del os.environ[name]
 
 
-def give_back() -> None:
-    """Returns what reading left over to the system, where the C library can."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform != "win32" else None
+def give_back(therapists: int) -> None:
+    """Returns what reading left over to the system, where the C library can.
+
+    Up to `SMALL` arrays stay with the thread from then on: to ask for them anew takes twice as long.
+    """
+    frugally = all(os.environ.get(name) == value for name, value in MALLOC.items())
+    library = ctypes.CDLL(None) if sys.platform != "win32" else None
+    trim, option = getattr(library, "malloc_trim", None), getattr(library, "mallopt", None)
     if trim is not None:
         trim(0)
+    if option is not None and therapists <= SMALL and frugally:
+        option(_MMAP_THRESHOLD, 4_194_304)
+        option(_TRIM_THRESHOLD, 16_777_216)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -193,8 +194,8 @@ def service(stored: str, bundle: Path) -> Iterator[Live]:
 
 @pytest.fixture
 def body() -> dict[str, Any]:
-    """A good request."""
-    return {**EXAMPLE_REQUEST, "client": dict(EXAMPLE_REQUEST["client"])}
+    """A good request, of a client of its own: who is held in one test must not be held in another."""
+    return {**EXAMPLE_REQUEST, "client": {**EXAMPLE_REQUEST["client"], "client_id": f"c-{uuid.uuid4().hex[:12]}-1"}}
 
 
 @dataclass

@@ -60,7 +60,7 @@ def test_the_bytes_of_every_answer_are_kept_with_what_they_came_from(
     assert row["recommendation_id"] == response.json()["recommendation_id"]
     assert row["bundle_id"] == response.json()["model"]["bundle_id"]
     assert row["request"] == body
-    assert row["client_id"] == "c-1042"
+    assert row["client_id"] == body["client"]["client_id"]
     assert row["made_at"] == NOW
     assert row["directory_version"] == 0
     assert row["directory_source"].startswith("synthetic clinic")

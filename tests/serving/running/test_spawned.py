@@ -46,4 +46,5 @@ def test_an_operator_who_said_otherwise_is_obeyed(monkeypatch: pytest.MonkeyPatc
 
 
 def test_memory_is_given_back_wherever_this_runs() -> None:
-    give_back()
+    give_back(100_000)
+    give_back(40)

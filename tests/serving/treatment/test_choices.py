@@ -231,9 +231,9 @@ def test_an_override_passes_no_rule_that_never_relaxes(desk: "Desk") -> None:
 
 
 def test_a_held_answer_is_released_before_anybody_is_chosen(desk: "Desk") -> None:
+    therapist = desk.ask()["recommendations"][0]["therapist_id"]
     held = desk.ask(measures=[{"instrument": "phq9", "item": 9, "value": 3}])
     assert held["safety"]["status"] == "held"
-    therapist = desk.ask()["recommendations"][0]["therapist_id"]
     for kind, reason in (("chosen", None), ("overridden", "other")):
         refused = desk.choose(held, kind=kind, reason=reason, therapist_id=therapist)
         assert refused.status_code == 409

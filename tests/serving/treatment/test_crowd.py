@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -59,8 +60,15 @@ async def choose_all(url: str, key: str, wanted: list[tuple[str, dict[str, Any]]
     async with httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=120, trust_env=False) as client:
 
         async def choose(recommendation_id: str, sent: dict[str, Any]) -> httpx.Response:
+            key = {
+                "Idempotency-Key": str(uuid.uuid4())
+            }  # a connection that broke is tried again: nothing happens twice
             while True:
-                response = await client.post(f"/v1/recommendations/{recommendation_id}/choice", json=sent)
+                try:
+                    path = f"/v1/recommendations/{recommendation_id}/choice"
+                    response = await client.post(path, json=sent, headers=key)
+                except httpx.TransportError:
+                    continue
                 if response.status_code != 503:
                     return response
                 await asyncio.sleep(float(response.headers["retry-after"]))

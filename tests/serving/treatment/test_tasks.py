@@ -37,7 +37,7 @@ def test_the_late_come_first_and_each_says_what_raised_it(desk: "Desk") -> None:
     assert ids(clinician, status="overdue") == [early]
     tasks = clinician.get("/v1/safety/tasks").json()["tasks"]
     assert [task["state"] for task in tasks] == ["overdue", "open"]
-    assert (tasks[0]["raised_by"], tasks[0]["client_id"]) == (["phq9.9"], "c-1042")
+    assert (tasks[0]["raised_by"], tasks[0]["client_id"]) == (["phq9.9"], desk.body["client"]["client_id"])
 
 
 def test_pages_follow_each_other_without_gap_or_repeat(desk: "Desk") -> None:

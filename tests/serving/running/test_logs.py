@@ -21,7 +21,7 @@ from data.loading import load as load_directory
 Serve = Callable[..., AbstractContextManager[Any]]
 Json = dict[str, Any]
 CANARY, NUMBER = "canary-7f3a", 86753
-PLANTED = re.compile(f"{CANARY}|{NUMBER}")
+PLANTED = re.compile(rf"{CANARY}|(?<![0-9a-f]){NUMBER}(?![0-9a-f])")  # not a part of an id or a time by chance
 SCOPES = ("platform", "clinician", "auditor", "admin")
 MOMENT = re.compile(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
 UTC = re.compile(r"(Z|\+00:00)$")

@@ -24,7 +24,7 @@ from data.errors import ConfigError, NotReadyError, Problem
 URL_VARIABLE = "THERAPIST_FIT_DATABASE_URL"
 DEFAULT_URL = "sqlite:///var/therapist-fit.db"
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The newest migration."""
 _REVISION = sa.text("SELECT version_num FROM alembic_version")
 _BUSY_SECONDS = 5

@@ -236,5 +236,17 @@ DECISIONS = _table(
     sa.Column("made_at", Moment, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("evidence_hash", sa.String(64), nullable=False),
+    sa.Column("features", sa.JSON, nullable=True),
 )
-"""Who signed, approved, rejected, promoted or rolled back what, when and why. Rows are never changed."""
+"""Who signed, approved, rejected, promoted or rolled back what, when and why. A signature holds in `features` those
+signed, each with the hash of its rule in the policy. Rows are never changed."""
+
+EVIDENCE = _table(
+    "evidence",
+    sa.Column("evidence_hash", sa.String(64), primary_key=True),
+    sa.Column("bundle_id", sa.String(64), nullable=False, index=True),
+    sa.Column("version", sa.String(64), nullable=False),
+    sa.Column("made_at", Moment, nullable=False),
+    sa.Column("document", sa.LargeBinary, nullable=False),
+)
+"""Audits that were shown to people who decide: the bytes of `audit.json`, compressed, kept as they were seen."""

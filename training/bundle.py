@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from features.build import FeatureSet
 from features.columns import Columns, Pairs
-from features.rows import CLIENT_KINDS, THERAPIST_KINDS, client_columns, with_track
+from features.rows import CLIENT_KINDS, THERAPIST_KINDS, Ranges, client_columns, with_track
 from features.track import CASES_WITH
 from training.design import Design
 from training.fits import Met, Prepared, Together, chance_a_unit
@@ -104,8 +104,19 @@ class Bundle:
     """By head how sure an absolute prediction is (`training.predicted`); empty for a bundle that has none."""
 
     @cached_property
-    def _place(self) -> dict[str, int]:
+    def place(self) -> dict[str, int]:
+        """Position of each therapist whom the bundle knows."""
         return {name: i for i, name in enumerate(self.records.ids)}
+
+    @property
+    def severity_of(self) -> Ranges:
+        """Scores at intake that make up severity, with their ranges."""
+        return dict(self.manifest.severity_of)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Main problems whose past cases are counted for each therapist."""
+        return tuple(name.removeprefix(CASES_WITH) for name in self.records.counts if name.startswith(CASES_WITH))
 
     @cached_property
     def weighing(self) -> Weighing:
@@ -140,7 +151,7 @@ class Bundle:
 
     def prepare(self, ids: Sequence[str], profiles: Columns, day: dt.date | None) -> Prepared:
         """The same from profiles that are columns already."""
-        position = np.array([self._place.get(name, -1) for name in ids], dtype=np.int64)
+        position = np.array([self.place.get(name, -1) for name in ids], dtype=np.int64)
         cases = self.records.on(position, np.datetime64("NaT" if day is None else day, "D"))
         columns = with_track(profiles, _years(len(ids), day), cases)
         ranking = self.design.therapist(self.features.build_rows("therapist", columns))

@@ -13,8 +13,7 @@ import pandas as pd
 from data.history import History
 from training.calibration import FEWEST_IN_CELL
 from training.evaluate import DIGITS, Resamples
-from training.learn import Material
-from training.scoring import Scored
+from training.scoring import Reads, Scored
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -28,7 +27,7 @@ THIRD = 0.4307
 """A third of a normal distribution lies beyond this many SD."""
 
 
-def groups_of(history: History, episodes: pd.DataFrame, seen: Scored, material: Material) -> Groups:
+def groups_of(history: History, episodes: pd.DataFrame, seen: Scored, reads: Reads) -> Groups:
     """Groups of the clients of some episodes, as known on the day of each match."""
     known = history.as_of_each(episodes["matched_on"].to_numpy().astype("datetime64[D]"))
     clients = known.clients(episodes["client_id"]).reset_index(drop=True)
@@ -40,7 +39,7 @@ def groups_of(history: History, episodes: pd.DataFrame, seen: Scored, material: 
         "language": _words(clients, "languages"),
         "payer": _words(clients, "payer"),
         "deprivation": _fifths(_numbers(clients, "deprivation_decile")),
-        "severity_band": _thirds(seen, material),
+        "severity_band": _thirds(seen, reads),
         "problem": _words(clients, "problems"),
     }
     return {name: values for name, values in found.items() if (values != UNKNOWN).any()}
@@ -71,13 +70,13 @@ def _fifths(decile: pd.Series) -> pd.Series:
     return pd.Series(words, index=decile.index, dtype=object)
 
 
-def _thirds(seen: Scored, material: Material) -> pd.Series:
+def _thirds(seen: Scored, reads: Reads) -> pd.Series:
     """Thirds of the severity at intake of those learned from, taken as normal."""
-    names = material.features.columns_of("client")
+    names = reads.features.columns_of("client")
     if "severity" not in names:
         return pd.Series(UNKNOWN, index=range(len(seen.therapist_id)))
     severity = seen.blocks["client"][:, names.index("severity")]
-    z = (severity - material.design.severity_mean) / material.design.severity_sd
+    z = (severity - reads.design.severity_mean) / reads.design.severity_sd
     words = np.array(["lower_third", "middle_third", "upper_third"])[np.searchsorted([-THIRD, THIRD], np.nan_to_num(z))]
     return pd.Series(np.where(np.isnan(severity), UNKNOWN, words))
 

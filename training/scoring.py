@@ -1,20 +1,22 @@
 """What a set of learned heads says of past clients: of the therapist each one saw, and of all who were available."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from data.history import History
+from features.build import FeatureSet
 from features.columns import Floats, Pairs
 from features.episodes import clients_from_history, therapists_from_history
+from features.rows import Ranges
 from training.binary import sigmoid
 from training.design import Design
 from training.head import Head, used_effects
-from training.learn import Material
 
 Ints = npt.NDArray[np.int64]
 
@@ -22,6 +24,26 @@ MOST_CANDIDATES = 50
 HALF_A_YEAR = np.timedelta64(183, "D")
 MOST_CLIENTS = 3000
 """Clients whose whole choice is scored; the rest of a large test block is scored for the assigned therapist only."""
+
+
+class Reads(Protocol):
+    """What says how rows of the past are read: what a run learns from, or a bundle."""
+
+    @property
+    def features(self) -> FeatureSet:
+        """The columns to build."""
+
+    @property
+    def design(self) -> Design:
+        """How they are standardised."""
+
+    @property
+    def severity_of(self) -> Ranges:
+        """Scores at intake that make up severity, with their ranges."""
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """Main problems whose past cases are counted for each therapist."""
 
 
 @dataclass(frozen=True)
@@ -132,16 +154,16 @@ def _choice(pairs: pd.DataFrame, episodes: pd.DataFrame, recorded: bool, share: 
     return Choice(rows, ids, ids == episodes["therapist_id"].to_numpy(dtype=object)[rows], recorded, share)
 
 
-def score(history: History, episodes: pd.DataFrame, material: Material) -> Scored:
-    """Feature rows for `episodes` as heads learned from `material` read them.
+def score(history: History, episodes: pd.DataFrame, reads: Reads) -> Scored:
+    """Feature rows for `episodes` as heads learned from the material, or those of the bundle, read them.
 
     An episode's `therapist_id` may be anyone who was available on the day, and it may stand there with many of them:
     what is known of its client is read once.
     """
     first = ~episodes["episode_id"].duplicated().to_numpy()
     own = pd.Index(episodes["episode_id"][first]).get_indexer(episodes["episode_id"]).astype(np.int64)
-    clients = clients_from_history(history, episodes[first].reset_index(drop=True), material.severity_of)
-    therapists = therapists_from_history(history, episodes, material.problems)
-    blocks = material.features.blocks(clients, therapists, Pairs(own, np.arange(len(episodes))))
+    clients = clients_from_history(history, episodes[first].reset_index(drop=True), reads.severity_of)
+    therapists = therapists_from_history(history, episodes, reads.problems)
+    blocks = reads.features.blocks(clients, therapists, Pairs(own, np.arange(len(episodes))))
     ids = episodes["therapist_id"].to_numpy(dtype=object)
-    return Scored(blocks, material.design.effect_columns(clients)[own], ids, material.design)
+    return Scored(blocks, reads.design.effect_columns(clients)[own], ids, reads.design)

@@ -5,6 +5,9 @@ features.json   the feature set;  design.json  the columns of the fit
 heads/NAME.txt  LightGBM text;    heads/NAME.npz  the mixed fit;  heads/NAME.json  what the head is
 therapists.npz  ids and track counts as known on `as_of`; in format 2, therapists.parquet
 golden.json     made-up rows with the columns and scores they had in training
+stability.json  how the numbers of the heads vary from refit to refit
+tested/         the bundle that was learned before the test block, for the audit alone; not there if nothing was tested
+audit.json      what the audit says of it (`training.audit`); may be written again
 intervals.json  how sure each head is of an absolute prediction, and the predictions of the golden rows; older bundles
                 have none
 seal            a digest of all of these, the manifest included
@@ -14,7 +17,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +42,14 @@ Fitting = Callable[[Columns, Prepared, npt.NDArray[np.int64]], Mapping[str, Pair
 TOLERANCE = 1e-9
 SEAL = "seal"
 INTERVALS = "intervals.json"
+STABILITY = "stability.json"
+TESTED = "tested"
 _COUNT = "count."
 """Before the names of counts in therapists.npz."""
-BESIDE = ("manifest.json", "audit.json", SEAL)
-"""Files that the bundle's id does not cover: it is the same whenever the same was learned."""
 UNSEALED = ("audit.json", SEAL)
 """Files that may change after training."""
+BESIDE = ("manifest.json", f"{TESTED}/manifest.json", f"{TESTED}/{SEAL}", *UNSEALED)
+"""Files that the bundle's id does not cover: it is the same whenever the same was learned."""
 
 
 def writable(folder: Path | str, dataset: Path | None = None) -> None:
@@ -71,18 +76,37 @@ def beside(folder: Path) -> Path:
     return part
 
 
-def save(
-    bundle: Bundle, folder: Path | str, golden: Mapping[str, Any], spans: Mapping[str, Span] | None = None
-) -> Path:
+@dataclass(frozen=True)
+class Beside:
+    """What a bundle carries beside the model itself."""
+
+    spans: Mapping[str, Span] = field(default_factory=dict)
+    """How sure each head is; without them nothing absolute can be said of a client."""
+    stability: Mapping[str, Any] = field(default_factory=dict)
+    tested: Bundle | None = None
+    """What was learned before the test block."""
+
+
+def save(bundle: Bundle, folder: Path | str, golden: Mapping[str, Any], also: Beside | None = None) -> Path:
     """Writes the folder whole (into a neighbour, then renamed) and gives the bundle its id.
 
     Raises ConfigError if the folder holds anything but an earlier bundle.
-    `golden` holds `clients` and `therapists` (columns of made-up rows) and the therapists' `ids`. Without `spans`
-    nothing absolute can be said of a client.
+    `golden` holds `clients` and `therapists` (columns of made-up rows) and the therapists' `ids`.
     """
-    folder = Path(folder)
+    folder, also = Path(folder), also or Beside()
     writable(folder)
     part = beside(folder)
+    if also.tested is not None:
+        save(also.tested, part / TESTED, golden)
+    if also.stability:
+        (part / STABILITY).write_text(json.dumps(also.stability, indent=1))
+    _write(bundle, part, golden, also.spans)
+    if folder.exists():
+        shutil.rmtree(folder)
+    return part.rename(folder)
+
+
+def _write(bundle: Bundle, part: Path, golden: Mapping[str, Any], spans: Mapping[str, Span]) -> None:
     (part / "heads").mkdir()
     (part / "features.json").write_text(json.dumps(bundle.features.as_json(), indent=1))
     (part / "design.json").write_text(json.dumps(bundle.design.as_json()))
@@ -102,9 +126,6 @@ def save(
     manifest = bundle.manifest.model_copy(update={"bundle_id": digest(part)})
     (part / "manifest.json").write_text(manifest.model_dump_json(indent=1))
     (part / SEAL).write_text(digest(part, UNSEALED))
-    if folder.exists():
-        shutil.rmtree(folder)
-    return part.rename(folder)
 
 
 def load(folder: Path | str) -> Bundle:
@@ -140,12 +161,26 @@ def read_spans(folder: Path | str) -> dict[str, Span]:
     return {name: Span.from_json(values) for name, values in json.loads(path.read_text())["heads"].items()}
 
 
+def read_tested(folder: Path | str) -> Bundle | None:
+    """The bundle that was learned before the test block, checked; None where nothing was tested."""
+    place = Path(folder) / TESTED
+    return load(place) if place.is_dir() else None
+
+
+def read_stability(folder: Path | str) -> dict[str, Any]:
+    """How the numbers of the heads vary from refit to refit; empty for an older bundle."""
+    path = Path(folder) / STABILITY
+    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    return found
+
+
 def digest(folder: Path, beside: Collection[str] = BESIDE) -> str:
     """Sixteen hex digits over the names and bytes of every file but those `beside` the model."""
     found = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name not in beside:
-            name, content = path.relative_to(folder).as_posix(), path.read_bytes()
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in beside:
+            content = path.read_bytes()
             found.update(f"{name}\0{len(content)}\0".encode() + content)
     return found.hexdigest()[:16]
 

@@ -88,7 +88,7 @@ def test_the_schema_that_is_required_is_that_of_the_newest_migration() -> None:
 
 def test_a_database_without_the_schema_is_refused(url: str) -> None:
     engine = connect(url)
-    with pytest.raises(NotReadyError, match="this program needs 0002"):
+    with pytest.raises(NotReadyError, match="this program needs 0003"):
         require_schema(engine)
     engine.dispose()
 

@@ -20,7 +20,7 @@ from features.policy import Policy
 from training.bundle import Bundle
 from training.gate import unmet
 from training.run import Trained
-from training.storage import load, read_spans, save
+from training.storage import Beside, load, read_spans, read_stability, read_tested, save
 
 if TYPE_CHECKING:
     from training.registry.tracking import Tracked
@@ -48,12 +48,17 @@ def tracked(place: Path, trained: Trained) -> "list[Tracked]":
     return [track(trained), track(real), track(good)]
 
 
+def carried(folder: Path) -> Beside:
+    """What the bundle of a folder carries beside the model."""
+    return Beside(read_spans(folder), read_stability(folder), read_tested(folder))
+
+
 def said(trained: Trained, folder: Path, **words: object) -> Trained:
     """The run with other words in its manifest, written anew."""
     bundle = replace(trained.bundle, manifest=trained.bundle.manifest.model_copy(update=words))
     golden = json.loads((trained.folder / "golden.json").read_text())
     golden.pop("computed")
-    return replace(trained, bundle=bundle, folder=save(bundle, folder, golden, read_spans(trained.folder)))
+    return replace(trained, bundle=bundle, folder=save(bundle, folder, golden, carried(trained.folder)))
 
 
 def passing(bundle: Bundle) -> dict[str, object]:

@@ -21,7 +21,18 @@ from features.columns import Columns, Floats
 from features.feature import Feature
 from training.bundle import Bundle, Prepared
 from training.run import Trained
-from training.storage import SEAL, compute, differences, digest, load, read_spans, save
+from training.storage import (
+    SEAL,
+    Beside,
+    compute,
+    differences,
+    digest,
+    load,
+    read_spans,
+    read_stability,
+    read_tested,
+    save,
+)
 
 DAY = np.arange(8)
 
@@ -42,6 +53,11 @@ def asked(bundle: Bundle, folder: Path, row: int = 0) -> tuple[Columns, Prepared
     rows = golden(folder)
     clients = bundle.clients(rows["clients"], 3, bundle.manifest.as_of)
     return clients.take(np.array([row])), bundle.therapists(rows["ids"], rows["therapists"], bundle.manifest.as_of)
+
+
+def carried(folder: Path) -> Beside:
+    """What the bundle of a folder carries beside the model."""
+    return Beside(read_spans(folder), read_stability(folder), read_tested(folder))
 
 
 # --- round trip -----------------------------------------------------------------------------------------------------
@@ -72,14 +88,14 @@ def test_a_bundle_read_back_says_the_same_of_itself(trained: Trained):
 def test_a_bundle_written_again_has_the_same_id(trained: Trained, tmp_path: Path):
     again = load(trained.folder)
     rows = {k: v for k, v in golden(trained.folder).items() if k != "computed"}
-    written = save(again, tmp_path / "again", rows, read_spans(trained.folder))
+    written = save(again, tmp_path / "again", rows, carried(trained.folder))
     assert load(written).manifest.bundle_id == again.manifest.bundle_id
 
 
 def test_a_bundle_holds_no_pickle(trained: Trained):
     kinds = {path.suffix for path in trained.folder.rglob("*") if path.is_file()}
     assert kinds == {".json", ".txt", ".npz", ""}
-    assert [path.name for path in trained.folder.rglob("*") if path.is_file() and not path.suffix] == [SEAL]
+    assert [path.name for path in trained.folder.rglob("*") if path.is_file() and not path.suffix] == [SEAL, SEAL]
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------

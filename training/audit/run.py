@@ -1,0 +1,66 @@
+"""An audit from beginning to end: every section once, in the order in which a clinical lead asks."""
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from data.dataset import Dataset
+from training.audit import carded, curves, evaluated, fairness, flow, harm, importance, therapists
+from training.audit.document import Audit
+from training.audit.examined import Examined, examined
+
+Say = Callable[[str], None]
+
+STEPS = 9
+"""How often `audit` says what it is doing."""
+
+
+def audit(folder: Path | str, dataset: Dataset, say: Say = lambda _: None) -> Audit:
+    """Audits the bundle in a folder against the data it was learned from, and writes `audit.json` beside it.
+
+    Raises BundleError for a bundle that cannot be read, ConfigError for other data than those it was learned from.
+    """
+    with threadpool_limits(1):
+        say("reading")
+        found = _audited(examined(folder, dataset), say)
+    found.write(Path(folder))
+    return found
+
+
+def _audited(looked_at: Examined, say: Say) -> Audit:
+    say("importance")
+    drives, numbers, features = importance.examine(looked_at)
+    say("curves")
+    along, charts = curves.examine(looked_at)
+    say("therapists")
+    people, reports = therapists.examine(looked_at)
+    say("groups")
+    apart, groups = fairness.examine(looked_at)
+    say("harm")
+    harmed = harm.section(looked_at)
+    say("whose data")
+    whose = flow.section(looked_at)
+    say("evaluation")
+    works = evaluated.section(looked_at)
+    say("card")
+    card = carded.section(looked_at)
+    manifest = looked_at.bundle.manifest
+    return Audit(
+        bundle_id=manifest.bundle_id,
+        name=manifest.name,
+        dataset=manifest.dataset,
+        synthetic=manifest.synthetic,
+        as_of=manifest.as_of,
+        made_at=dt.datetime.now(dt.UTC),
+        policy_hash=manifest.policy_hash,
+        sections=(drives, along, works, apart, harmed, people, whose, card),
+        features={
+            name: page.model_copy(update={"parts": (*page.parts, charts[name])}) if name in charts else page
+            for name, page in features.items()
+        },
+        groups=groups,
+        importance=numbers,
+        therapists=reports,
+    )

@@ -19,7 +19,7 @@ from training.evaluate import Offered
 from training.groups import Groups, groups_of
 from training.scoring import Choice, Scored, choices, score
 from training.split import Blocks, blocks
-from training.storage import load
+from training.storage import load, read_stability, read_tested
 from training.targets import Target, intake_sds, learnable, target
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from data.dataset import Dataset
 from data.errors import Problem
-from data.instruments import INSTRUMENTS, TOTAL, Instrument
+from data.instruments import INSTRUMENTS, Instrument
 from data.manifest import MANIFEST
 from data.parsing import cell_problems
 
@@ -60,7 +60,9 @@ def _item(instrument: Instrument, item: str, measures: pd.DataFrame, rows: np.nd
     ends = instrument.item_range(item)
     if ends is None:
         bad = _mask(measures, rows)
-        return cell_problems("measures", "item", measures["item"], bad, _item_rule(instrument), "mend or leave it out")
+        return cell_problems(
+            "measures", "item", measures["item"], bad, instrument.items_in_words, "mend or leave it out"
+        )
     values = measures["value"].to_numpy(float)[rows]
     outside = (values < ends[0]) | (values > ends[1])
     broken = ~outside & (values % 1 > 0) & instrument.has_whole(item)
@@ -79,14 +81,7 @@ def _mask(measures: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
     return mask
 
 
-def _item_rule(instrument: Instrument) -> str:
-    if instrument.totals_only:
-        return f"{instrument.id} is kept as its total only, item {TOTAL}"
-    names = "".join(f", {name}" for name in instrument.subscales)
-    return f"{instrument.id} has items {TOTAL} (total), 1 to {instrument.items}{names}"
-
-
 def _step(instrument: Instrument, item: str) -> str:
-    if instrument.score == "mean" and (item == TOTAL or item in instrument.subscales):
+    if instrument.is_mean(item):
         return "give the item mean: divide a sum by its number of items (scale, in a mapping file)"
     return "mend the value"

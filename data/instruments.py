@@ -102,6 +102,18 @@ class Instrument:
             return self.item_low, self.item_high
         return None
 
+    @property
+    def items_in_words(self) -> str:
+        """Which items it has, for whoever named another."""
+        if self.totals_only:
+            return f"{self.id} is kept as its total only, item {TOTAL}"
+        names = "".join(f", {name}" for name in self.subscales)
+        return f"{self.id} has items {TOTAL} (total), 1 to {self.items}{names}"
+
+    def is_mean(self, item: str) -> bool:
+        """Whether the item's value is a mean of items, which a sum is taken for by mistake."""
+        return self.score == "mean" and (item == TOTAL or item in self.subscales)
+
     def has_whole(self, item: str) -> bool:
         """Whether only whole numbers can be values of the item: means are none, sums and single answers mostly are."""
         return self.whole and (self.score == "sum" or (item.isdecimal() and item != TOTAL))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from data.errors import Problem
-from data.instruments import INSTRUMENTS, TOTAL, Instrument
+from data.instruments import INSTRUMENTS
 from serving.answering.contradictions import contradictions
 from serving.schemas import Measure
 from serving.values import Code, CourseDay, Id, Item, Number
@@ -115,10 +115,11 @@ def _alone(one: MeasureSent, key: Key, place: str, ground: Ground) -> Iterator[P
         yield Problem(f"{place}.instrument", "at intake", rule, "give the session it was rated after")
     ends = instrument.item_range(key.item)
     if ends is None:
-        yield Problem(f"{place}.item", "unknown", _items(instrument), "use one of these")
+        yield Problem(f"{place}.item", "unknown", instrument.items_in_words, "use one of these")
     elif not ends[0] <= one.value <= ends[1]:
         rule = f"must lie between {ends[0]:g} and {ends[1]:g}"
-        yield Problem(f"{place}.value", "out of range", rule, _step(instrument, key.item))
+        step = "give the item mean: divide a sum by its number of items" if instrument.is_mean(key.item) else "mend it"
+        yield Problem(f"{place}.value", "out of range", rule, step)
     elif one.value != int(one.value) and instrument.has_whole(key.item):
         yield Problem(f"{place}.value", "a fraction", "must be a whole number", "mend it")
 
@@ -149,19 +150,6 @@ def _of_the_model(
         yield Problem(f"{place}.item", "unknown", f"of {key.instrument} the model knows {items}", "use one of these")
     elif not ends[0] <= one.value <= ends[1]:
         yield Problem(f"{place}.value", "out of range", f"must lie between {ends[0]:g} and {ends[1]:g}", "mend it")
-
-
-def _items(instrument: Instrument) -> str:
-    if instrument.totals_only:
-        return f"{instrument.id} is kept as its total only, item {TOTAL}"
-    names = "".join(f", {name}" for name in instrument.subscales)
-    return f"items of {instrument.id} are {TOTAL} (total), 1..{instrument.items}{names}"
-
-
-def _step(instrument: Instrument, item: str) -> str:
-    if instrument.score == "mean" and (item == TOTAL or item in instrument.subscales):
-        return "give the item mean: divide a sum by its number of items"
-    return "mend it"
 
 
 def _twice(measures: Sequence[MeasureSent], keys: Sequence[Key]) -> Iterator[Problem]:

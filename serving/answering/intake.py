@@ -148,15 +148,11 @@ def _shipped(instrument: Instrument, measure: Measure, place: str) -> list[Probl
     if instrument.never_at_intake:
         rule = f"{instrument.id} is never asked before the first session"
         return [Problem(f"{place}.instrument", "later", rule, "take it out")]
-    if measure.item == TOTAL:
-        return _range(measure.value, instrument.low, instrument.high, place)
-    if measure.item in instrument.subscales:
-        return []
-    if not measure.item.isdecimal() or not 1 <= int(measure.item) <= instrument.items or instrument.totals_only:
-        items = f", 1..{instrument.items}" if instrument.items and not instrument.totals_only else ""
-        return [Problem(f"{place}.item", "unknown", f"items of {instrument.id} are {TOTAL}{items}", "use one of these")]
-    problems = _range(measure.value, instrument.item_low, instrument.item_high, place)
-    if not problems and measure.value != int(measure.value):
+    ends = instrument.item_range(measure.item)
+    if ends is None:
+        return [Problem(f"{place}.item", "unknown", instrument.items_in_words, "use one of these")]
+    problems = _range(measure.value, *ends, place)
+    if not problems and measure.value != int(measure.value) and instrument.has_whole(measure.item):
         problems = [Problem(f"{place}.value", "a fraction", "must be a whole number", "mend it")]
     return problems
 

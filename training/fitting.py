@@ -15,6 +15,7 @@ from training.design import Design
 from training.mixed import CLOSE, Solution, Structure, fit
 from training.prognosis import Prognosis
 from training.proving import search
+from training.refits import Refits, refitted, regrown
 from training.remainder import Remainder
 from training.shares import Rows, cross, gains, shares, weighed
 from training.unsure import unsure
@@ -40,6 +41,8 @@ class Fitted:
     gains: Mapping[str, Mapping[str, float]]
     unseen: float
     remainder: Remainder
+    again: Refits | None
+    """What other draws of the same people would have taught; None where that was not asked."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class Fitting:
     kind: Kind
     y: Floats
     weight: Floats
+    person: Ints
+    """Which client each row is of."""
     client: Floats
     """Client columns as features have them."""
     landmarks: Floats
@@ -83,13 +88,15 @@ class Fitting:
     parts: FitConfig
     config: TrainConfig
 
-    def learn(self, given: Prognosis | None) -> Fitted:
-        """Fits to the rows; a `given` prognosis is kept as it is."""
+    def learn(self, given: Prognosis | None, again: bool = False) -> Fitted:
+        """Fits to the rows; a `given` prognosis is kept as it is; `again`: and to other draws of them."""
         first = found = given or self._prognosis(np.zeros(len(self.y)))
         refits = self.config.prognosis.refits if found.trees and given is None else 0
+        beside = np.zeros(len(self.y))
         mixed = self._fit(found, None, refits == 0)
         for left in reversed(range(refits)):
-            found = self._prognosis(mixed.pair_fit())
+            beside = mixed.pair_fit()
+            found = self._prognosis(beside)
             mixed = self._fit(found, mixed.solution, left == 0)
         border, rows = mixed.border, mixed.rows
         solution = unsure(rows.total, mixed.structure, mixed.solution, self.config.seed)
@@ -100,7 +107,16 @@ class Fitting:
             solution = weighed(solution, border, share)
         settled = without_usual(solution, border, rows.border)
         kept = np.delete(rows.border, np.s_[border.client : border.therapists_from], axis=1)
-        return Fitted(first, found, settled, kept, share, gained, share["fit"] * unseen, remainder)
+        refit = self._again(mixed, found, beside, share) if again else None
+        return Fitted(first, found, settled, kept, share, gained, share["fit"] * unseen, remainder, refit)
+
+    def _again(self, mixed: _Mixed, found: Prognosis, beside: Floats, share: Mapping[str, float]) -> Refits:
+        """Coefficients and contributions over other draws; the trees were grown `beside` that fit (n,)."""
+        border, seed, x = mixed.border, self.config.seed, np.column_stack([self.client, self.landmarks])
+        drawn = refitted(mixed.rows, mixed.structure, mixed.solution.theta, seed)[:, border.therapists_from :]
+        counts = np.repeat([share["therapist"], share["fit"]], [len(border.therapist), len(border.pair)])
+        people = (self.y, self.weight, self.person, self.kind, self.config.prognosis, seed, beside, found)
+        return Refits(drawn * counts, regrown(x, *people))
 
     def _unseen(self, border: Border, rows: Rows, solution: Solution) -> float:
         """Variance of match in shapes that no column has: a share of the variance of what the columns say."""

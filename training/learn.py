@@ -19,6 +19,7 @@ from training.design import Design, Scaler
 from training.fitting import Fitted, Fitting
 from training.head import Head, HeadInfo, used_effects
 from training.prognosis import Prognosis
+from training.refits import Refits
 from training.targets import Target
 
 Floats = npt.NDArray[np.float64]
@@ -82,6 +83,8 @@ class Learned:
     first: Prognosis
     """The prognosis before any fit was taken into account: that of the baselines."""
     border: Floats
+    again: Refits | None = None
+    """What other draws of the same people would have taught; None where that was not asked."""
 
     def residual(self) -> Floats:
         """Target less prognosis and fixed part, on the target's scale (probabilities for binary heads)."""
@@ -98,10 +101,12 @@ def learn_head(
     config: TrainConfig,
     parts: FitConfig,
     given: Prognosis | None = None,
+    again: bool = False,
 ) -> Learned | str:
     """The learned head, or the reason why it is left out (too few labels, or only one class).
 
-    With a `given` prognosis only the fit is learned: baselines share the prognosis they are compared on.
+    With a `given` prognosis only the fit is learned: baselines share the prognosis they are compared on. With `again`
+    it is learned from other draws of the same people as well, for the audit.
     """
     rows = np.flatnonzero(target.known)
     y = target.value[rows]
@@ -125,6 +130,7 @@ def learn_head(
         kind=head.kind,
         y=y,
         weight=weight,
+        person=material.episodes["client_id"].factorize()[0].astype(np.int64)[rows],
         client=material.blocks["client"][rows],
         landmarks=landmarks,
         standard_landmarks=np.where(np.isnan(standard), 0.0, standard),
@@ -138,9 +144,9 @@ def learn_head(
         expected=material.expected,
         parts=parts,
         config=config,
-    ).learn(given)
+    ).learn(given, again)
     found = _head(head, y, parts, scaler, fitted)
-    return Learned(found, rows, y, weight, fitted.first, fitted.border)
+    return Learned(found, rows, y, weight, fitted.first, fitted.border, fitted.again)
 
 
 def _head(head: HeadConfig, y: Floats, parts: FitConfig, scaler: Scaler, fitted: Fitted) -> Head:

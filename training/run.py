@@ -86,7 +86,7 @@ def _train(
         say(f"final: {head.name}")
         goal = target(head, snapshot, episodes, config.outcome, sds)
         flagged |= {f"{head.name}: value of a second-best kind": float(goal.flagged.sum() / max(goal.known.sum(), 1))}
-        found = learn_head(head, material, goal, config, config.fit)
+        found = learn_head(head, material, goal, config, config.fit, again=True)
         if isinstance(found, str):
             left_out[head.name] = found
         else:

@@ -72,4 +72,12 @@ class Policy(BaseModel):
 
     def hash(self) -> str:
         """Sixteen hex digits that change with any rule."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        return _digest(self)
+
+    def rule_hash(self, feature: str) -> str:
+        """Sixteen hex digits over the rule of one feature: a signature holds for a feature under a rule."""
+        return _digest(self.rule(feature))
+
+
+def _digest(rules: BaseModel) -> str:
+    return hashlib.sha256(rules.model_dump_json().encode()).hexdigest()[:16]

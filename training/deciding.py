@@ -1,0 +1,171 @@
+"""Signing, approving and rejecting: the one function behind the command line and the page, and what it demands.
+
+A signature is about features: it holds for each of them under the rule that the policy has for it. An approval and a
+rejection are about one bundle. Light to import: a worker of the service decides without pandas or MLflow.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+
+from data.decisions import Decision, Evidence, append_in, deciding, history, keep_evidence, now_in, published_in
+from data.errors import GateError, Problem
+from data.sql import TENANT
+from features.policy import Policy
+from training.audit.document import Audit, evidence_hash
+from training.signing import DEMO, Record, flagged, holding, is_demo
+
+MOST_WHO = 200
+"""Longest name that the table keeps."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person wants to put on record about the bundle of an audit."""
+
+    action: Literal["sign", "approve", "reject"]
+    who: str
+    reason: str
+    features: tuple[str, ...] = ()
+    """To sign: features named expressly, which the flagged ones have to be."""
+    bundle_id: str = ""
+    """The bundle that the person means; refused if the audit is of another. Not asked if empty."""
+
+
+def decide(
+    engine: sa.Engine,
+    wish: Wish,
+    audit: Audit,
+    evidence: bytes,
+    version: str,
+    tenant: str = TENANT,
+    policy: Policy | None = None,
+) -> Decision:
+    """Puts one decision on record, and keeps the audit that the person had before them.
+
+    `evidence` is `audit.json` byte for byte, `version` the bundle's number in the registry, `policy` today's if not
+    given. Raises GateError with everything that stands against it; then nothing is written.
+    """
+    policy = policy or Policy.read()
+    seen = Evidence(evidence_hash(evidence), audit.bundle_id, version, audit.made_at)
+    with deciding(engine) as connection:
+        record = Record(connection, policy, tenant)
+        problems = _person(wish, audit) + _matching(wish, audit, evidence)
+        problems += _today(wish, audit, seen, policy, published_in(connection, tenant)) + _named(wish, audit, policy)
+        if wish.action == "approve":
+            problems += record.unsigned(audit.features, audit, wish.who)
+        covered = _covered(wish, audit, policy)
+        if wish.action == "sign" and not covered and not problems:
+            rule = "every feature is flagged or not allowed, and none was named"
+            problems.append(Problem("features", "none to sign", rule, "name each flagged one that you sign"))
+        if problems:
+            raise GateError(problems)
+        keep_evidence(connection, seen, evidence, tenant)
+        decision = Decision(
+            wish.action,
+            audit.bundle_id,
+            wish.who.strip(),
+            wish.reason.strip(),
+            policy.hash(),
+            seen.evidence_hash,
+            features=covered if wish.action == "sign" else None,
+        )
+        decision = now_in(connection, decision, tenant)
+        append_in(connection, decision, tenant)
+    return decision
+
+
+def publish(engine: sa.Engine, audit_bytes: bytes, version: str, tenant: str = TENANT) -> Evidence:
+    """Puts an audit before those who decide, without a decision. Raises BundleError if the bytes are no audit."""
+    audit = Audit.parse(audit_bytes, "the audit to publish")
+    evidence = Evidence(evidence_hash(audit_bytes), audit.bundle_id, version, audit.made_at)
+    with deciding(engine) as connection:
+        keep_evidence(connection, evidence, audit_bytes, tenant)
+    return evidence
+
+
+def signed_features(engine: sa.Engine, policy: Policy, tenant: str = TENANT) -> dict[str, Decision]:
+    """Feature -> the latest signature that holds under today's rule. For one bundle ask `unsigned`."""
+    return {name: found[0] for name, found in holding(history(engine, tenant), policy).items()}
+
+
+def unsigned(
+    engine: sa.Engine, audit: Audit, who: str = "", tenant: str = TENANT, policy: Policy | None = None
+) -> list[Problem]:
+    """A problem for each feature of the audit's bundle that may not be used or whose signature is missing.
+
+    What `demo` signed counts for `demo` alone: `who` is the person who asks.
+    """
+    with engine.connect() as connection:
+        return Record(connection, policy or Policy.read(), tenant).unsigned(audit.features, audit, who)
+
+
+def blank(who: str, reason: str) -> list[Problem]:
+    """A problem for a name or a reason that is missing: both go on record."""
+    found = [
+        Problem(what, repr(said), "is empty", "name the person and the reason: they go on record")
+        for what, said in (("who", who), ("reason", reason))
+        if not said.strip()
+    ]
+    if len(who.strip()) > MOST_WHO:
+        found.append(Problem("who", f"{len(who.strip())} characters", f"at most {MOST_WHO} are kept", "shorten it"))
+    return found
+
+
+def _person(wish: Wish, audit: Audit) -> list[Problem]:
+    problems = blank(wish.who, wish.reason)
+    if is_demo(wish.who) and not audit.synthetic:
+        rule = f"the name {DEMO} is for synthetic data"
+        problems.append(Problem("who", wish.who, rule, "a named person must answer for a model of real people"))
+    return problems
+
+
+def _matching(wish: Wish, audit: Audit, evidence: bytes) -> list[Problem]:
+    """The audit, its bytes and the bundle that the person means are of one bundle."""
+    problems = []
+    if wish.bundle_id and wish.bundle_id != audit.bundle_id:
+        rule = f"the audit is of bundle {audit.bundle_id}"
+        problems.append(Problem("bundle", wish.bundle_id, rule, "audit this bundle and decide on that audit"))
+    if Audit.parse(evidence, "the evidence") != audit:
+        rule = "the bytes to keep are those of another audit"
+        problems.append(Problem("evidence", evidence_hash(evidence), rule, "read the audit again"))
+    return problems
+
+
+def _today(wish: Wish, audit: Audit, seen: Evidence, policy: Policy, others: list[Evidence]) -> list[Problem]:
+    """Whoever signs or approves looks at the newest audit, made under today's policy; anyone may reject at any time."""
+    if wish.action == "reject":
+        return []
+    problems = []
+    if audit.policy_hash != policy.hash():
+        rule = f"the feature policy is now {policy.hash()}"
+        problems.append(Problem("policy of the audit", audit.policy_hash, rule, "train again under today's policy"))
+    newer = next((one for one in others if one.bundle_id == seen.bundle_id and one.made_at > seen.made_at), None)
+    if newer is not None:
+        said = f"{seen.evidence_hash} of {seen.made_at:%Y-%m-%d %H:%M}"
+        rule = f"there is a newer one of this bundle: {newer.evidence_hash} of {newer.made_at:%Y-%m-%d %H:%M}"
+        problems.append(Problem("audit", said, rule, "read the newer one"))
+    return problems
+
+
+def _named(wish: Wish, audit: Audit, policy: Policy) -> list[Problem]:
+    """What was named expressly is there, and may be signed at all."""
+    if wish.features and wish.action != "sign":
+        return [Problem("features", ", ".join(wish.features), "are named to sign them", "sign them first")]
+    known = [name for name in wish.features if name in audit.features]
+    strangers = [name for name in wish.features if name not in audit.features]
+    rule = "the audited bundle has no such feature"
+    return [Problem(name, "named to be signed", rule, "see its features in the audit") for name in strangers] + [
+        Problem(one.where, f"{one.value}: cannot be signed", one.rule, one.next_step) for one in policy.refused(known)
+    ]
+
+
+def _covered(wish: Wish, audit: Audit, policy: Policy) -> dict[str, str]:
+    """What a signature covers: every allowed feature that is not flagged, and the flagged ones that were named."""
+    flags = flagged(audit)
+    return {
+        name: policy.rule_hash(name)
+        for name in sorted(audit.features)
+        if policy.rule(name).status == "allowed" and (name not in flags or name in wish.features)
+    }

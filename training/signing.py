@@ -1,0 +1,136 @@
+"""What the record of decisions says of a bundle: which of its features are signed, and whether it is approved."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import sqlalchemy as sa
+
+from data.decisions import Decision, evidence_in, history_in, published_in
+from data.errors import BundleError, NotFoundError, Problem
+from features.policy import Policy
+from training.audit.document import Audit
+
+DEMO = "demo"
+"""The name under which test runs on synthetic data decide."""
+
+
+def is_demo(who: str) -> bool:
+    """Whether the name is the one of demonstrations."""
+    return who.strip().casefold() == DEMO
+
+
+def flagged(audit: Audit) -> dict[str, tuple[str, ...]]:
+    """Feature -> what a person should look at before signing it: findings of level look or stop about it."""
+    about = [(one.page or "", one) for section in audit.sections for one in section.findings]
+    for name, page in audit.features.items():
+        about += [(one.page or f"feature/{name}", one) for one in page.findings]
+    found: dict[str, list[str]] = {}
+    for page_key, finding in about:
+        kind, _, name = page_key.partition("/")
+        if kind == "feature" and name in audit.features and finding.level in ("look", "stop"):
+            found.setdefault(name, []).append(finding.words)
+    return {name: tuple(dict.fromkeys(words)) for name, words in found.items()}
+
+
+def holding(decisions: Sequence[Decision], policy: Policy) -> dict[str, list[Decision]]:
+    """Feature -> its signatures under today's rule, the latest first; one under another rule is void."""
+    found: dict[str, list[Decision]] = {}
+    for decision in reversed(decisions):
+        for name, rule_hash in (decision.features or {}).items():
+            if decision.action == "sign" and rule_hash == policy.rule_hash(name):
+                found.setdefault(name, []).append(decision)
+    return found
+
+
+def verdict(decisions: Sequence[Decision], bundle_id: str, who: str = "") -> Decision | None:
+    """The latest approval or rejection of the bundle, as it counts for this person; None where there is none.
+
+    What `demo` decided counts for `demo` alone, and never against a person's rejection.
+    """
+    mine = [one for one in decisions if one.bundle_id == bundle_id and one.action in ("approve", "reject")]
+    of_people = [one for one in mine if not is_demo(one.who)]
+    if not is_demo(who) or (of_people and of_people[-1].action == "reject"):
+        mine = of_people
+    return mine[-1] if mine else None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is on record, read within one transaction."""
+
+    connection: sa.Connection
+    policy: Policy
+    tenant: str
+    _audits: dict[str, Audit | None] = field(default_factory=dict)
+
+    @cached_property
+    def decisions(self) -> list[Decision]:
+        """All of them, oldest first."""
+        return history_in(self.connection, self.tenant)
+
+    @cached_property
+    def _holding(self) -> Mapping[str, Sequence[Decision]]:
+        return holding(self.decisions, self.policy)
+
+    def newest_audit(self, bundle_id: str) -> Audit | None:
+        """The newest audit of the bundle that was put before people."""
+        of_it = [one for one in published_in(self.connection, self.tenant) if one.bundle_id == bundle_id]
+        return self._seen(of_it[0].evidence_hash) if of_it else None
+
+    def unsigned(self, features: Collection[str], audit: Audit, who: str) -> list[Problem]:
+        """A problem for each of the features that may not be used, or that nobody has signed.
+
+        What was signed on invented people does not count for a bundle of real ones, and a flagged feature counts as
+        signed only if it was named on an audit of this bundle that says the same of it.
+        """
+        problems, flags = self.policy.refused(sorted(features)), flagged(audit)
+        for name in sorted(features):
+            if self.policy.rule(name).status == "allowed":
+                problems += self._unsigned(name, audit, flags.get(name, ()), who)
+        return problems
+
+    def _unsigned(self, name: str, audit: Audit, flags: tuple[str, ...], who: str) -> list[Problem]:
+        signatures = [one for one in self._holding.get(name, ()) if is_demo(who) or not is_demo(one.who)]
+        if any(self._counts(one, name, audit, flags) for one in signatures):
+            return []
+        step = f"therapist-fit audit sign {audit.bundle_id}{f' --feature {name}' if flags else ''}"
+        if flags:
+            return [Problem(name, "unsigned", f"flagged, so it is signed by name ({'; '.join(flags)})", step)]
+        earlier = [one for one in self.decisions if name in (one.features or {}) and not is_demo(one.who)]
+        rule = "the signature was given under another rule or on invented people" if earlier else "nobody has signed it"
+        return [Problem(name, "unsigned", rule, step)]
+
+    def _counts(self, signature: Decision, name: str, audit: Audit, flags: tuple[str, ...]) -> bool:
+        if signature.bundle_id == audit.bundle_id and not flags:
+            return True
+        seen = self._seen(signature.evidence_hash)
+        if flags:
+            return seen is not None and seen.bundle_id == audit.bundle_id and flagged(seen).get(name) == flags
+        return seen is not None and (audit.synthetic or not seen.synthetic)
+
+    def unapproved(self, bundle_id: str, who: str) -> list[Problem]:
+        """The problem of a bundle that nobody has approved, or that was rejected since."""
+        if verdict(self.decisions, bundle_id, who) is None:
+            step = f"therapist-fit models approve {bundle_id}"
+            return [Problem(f"bundle {bundle_id}", "not approved", "a named person approves what is served", step)]
+        return self.rejected(bundle_id, who)
+
+    def rejected(self, bundle_id: str, who: str) -> list[Problem]:
+        """The problem of a bundle whose latest verdict is a rejection."""
+        found = verdict(self.decisions, bundle_id, who)
+        if found is None or found.action != "reject":
+            return []
+        said = f"rejected by {found.who} on {found.made_at:%Y-%m-%d}"
+        step = f"train another, or therapist-fit models approve {bundle_id}"
+        return [Problem(f"bundle {bundle_id}", said, found.reason, step)]
+
+    def _seen(self, evidence_hash: str) -> Audit | None:
+        """The audit that was kept under the hash; None where there is none that this program reads."""
+        if evidence_hash not in self._audits:
+            try:
+                text = evidence_in(self.connection, evidence_hash, self.tenant)
+                self._audits[evidence_hash] = Audit.parse(text, f"evidence {evidence_hash}")
+            except (NotFoundError, BundleError):
+                self._audits[evidence_hash] = None
+        return self._audits[evidence_hash]

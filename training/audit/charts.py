@@ -1,8 +1,15 @@
-"""Pictures as SVG: quiet, readable in print and at phone width, never the only way to learn something."""
+"""Pictures as SVG: quiet, readable in print and at phone width, never the only way to learn something.
+
+What is drawn differs in shape, dash or place as well as in colour. Nothing in a picture needs a style sheet, a script
+or another file, so that it shows under any content policy, offline, and in print.
+"""
 
 import io
+import re
+import textwrap
 from collections.abc import Sequence
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import matplotlib as mpl
 import numpy as np
@@ -14,11 +21,30 @@ from training.audit.document import Cell, Chart, Column
 
 Floats = npt.NDArray[np.float64]
 
-INK, SOFT, WARM = "#1f4e5f", "#7d968d", "#a3541a"
-"""All three stand out from white by 4.5 to 1 or more, INK and SOFT also for who sees no colour."""
-WIDTH = 7.0
-ROW = 0.28
-STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "therapist-fit", "font.size": 10, "font.family": "sans-serif"}
+INK, SOFT, WARM = "#1f4e5f", "#5b7469", "#a3541a"
+"""All three stand out from white by 4.5 to 1 or more, and can be told apart by who sees few colours."""
+PALE = "#dce6e2"
+"""For areas alone: the band of an interval, with a line of SOFT around it."""
+WIDTH = 5.0
+"""Inches, which are 360 units of the drawing: as wide as a phone, so that text keeps its size there."""
+ROW = 0.2
+"""Inches a line of a label."""
+LABEL = 26
+"""Characters after which a label goes on in the next line."""
+BINS = 30
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "therapist-fit",
+    "font.size": 10,
+    "font.family": "sans-serif",
+    "axes.edgecolor": "#444444",
+    "axes.labelcolor": "#222222",
+    "axes.unicode_minus": True,
+    "axes.formatter.useoffset": False,
+    "path.simplify": True,
+}
+NAMELESS = {"Date": None, "Creator": None, "Format": None, "Type": None}
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
 
 def chart(
@@ -30,39 +56,93 @@ def chart(
     rows: Sequence[Sequence[Cell]],
     note: str = "",
 ) -> Chart:
-    """The document's chart from a drawing and the data that it shows."""
+    """The document's chart from a drawing and the data that it shows; the drawing bears `alt` for who cannot see it."""
     kept = tuple(tuple(row) for row in rows)
-    return Chart(id=name, title=title, alt=alt, svg=svg_of(canvas), columns=tuple(columns), rows=kept, note=note)
+    told = svg_of(canvas).replace("<svg ", f'<svg role="img" aria-label={quoteattr(alt)} ', 1)
+    return Chart(id=name, title=title, alt=alt, svg=_own_ids(told, name), columns=tuple(columns), rows=kept, note=note)
 
 
 def svg_of(canvas: Canvas) -> str:
-    """The drawing as text: same drawing, same text."""
+    """The drawing as text: same drawing, same text; as wide as the page lets it be, without styles and metadata."""
     with mpl.rc_context(STYLE):
         held = io.StringIO()
-        canvas.savefig(held, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
+        canvas.savefig(held, format="svg", metadata=NAMELESS, bbox_inches="tight", pad_inches=0.04)
     text = held.getvalue()
-    return text[text.index("<svg") :]
+    return _plain(text[text.index("<svg") :])
+
+
+def _plain(text: str) -> str:
+    """Without sizes on paper, comments, style sheets, and ids that nothing refers to; styles as attributes."""
+    text = re.sub(r"<(metadata|style)\b.*?</\1>|<!--.*?-->", "", text, flags=re.DOTALL)
+    used = set(re.findall(r"#([\w-]+)", text))
+    text = re.sub(r' id="([\w-]+)"', lambda found: found[0] if found[1] in used else "", text)
+    text = re.sub(r' style="([^"]*)"', lambda found: _attributes(found[1]), text)
+    text = re.sub(r"<svg\b[^>]*>", _root, text, count=1)
+    text = re.sub(r"<defs>\s*</defs>", "", text)
+    return re.sub(r"\s*\n\s*", "\n", re.sub(r"(\d\.\d\d)\d+", r"\1", text)).strip()
+
+
+def _root(found: re.Match[str]) -> str:
+    """The first tag: no size on paper, and what a style sheet would have said."""
+    sized = re.sub(r' (?:width|height)="[^"]*"', "", found[0])
+    return sized.replace("<svg", f'<svg font-family="{FONT}" stroke-linejoin="round" stroke-linecap="butt"', 1)
+
+
+def _attributes(style: str) -> str:
+    """A style as attributes of the element; of the font only its size is kept."""
+    found = ""
+    for one in filter(None, (part.strip() for part in style.split(";"))):
+        name, value = (part.strip() for part in one.split(":", 1))
+        if name == "font":
+            name, value = "font-size", re.findall(r"([\d.]+)px", value)[0]
+        if name not in ("stroke-linejoin", "font-family"):
+            found += f" {name}={quoteattr(value)}"
+    return found
+
+
+def _own_ids(text: str, name: str) -> str:
+    """Ids that no other picture on the page has."""
+    own = re.sub(r"[^A-Za-z0-9]", "-", name)
+    return re.sub(r'(id="|#)([\w-]+)(?=["\)])', lambda m: m[0] if _colour(m[0]) else f"{m[1]}{own}-{m[2]}", text)
+
+
+def _colour(text: str) -> bool:
+    return re.fullmatch(r"#[0-9a-f]{6}", text) is not None
 
 
 def plain_axes(height: float = 3.2) -> tuple[Canvas, Axes]:
     """A drawing with one pair of axes, without a frame."""
+    canvas, (axes,) = panels(1, height)
+    return canvas, axes
+
+
+def panels(count: int, height: float = 3.2, across: int = 1, share_y: bool = False) -> tuple[Canvas, list[Axes]]:
+    """A drawing with so many pairs of axes, `across` in a line; `height` inches in all."""
+    down = -(-count // across)
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
-        axes = canvas.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return canvas, axes
+        grid = canvas.subplots(down, across, squeeze=False, sharey=share_y)
+    every: list[Axes] = list(grid.ravel())
+    for axes in every:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=9, length=3)
+    for axes in every[count:]:
+        axes.set_axis_off()
+    return canvas, every[:count]
+
+
+def wrapped(label: str, at: int = LABEL) -> str:
+    """A label in lines of at most so many characters; a longer word stands alone."""
+    return "\n".join(textwrap.wrap(label, at, break_long_words=False)) or label
 
 
 def intervals(
     labels: Sequence[str], values: Floats, low: Floats, high: Floats, xlabel: str, zero: bool = True
 ) -> Canvas:
     """A dot with its interval for each label, one below the other, the first on top."""
-    canvas, axes = plain_axes(0.9 + ROW * len(labels))
-    at = np.arange(len(labels))[::-1]
+    canvas, axes, at = _rows(labels, xlabel)
     axes.hlines(at, low, high, color=SOFT, linewidth=2)
-    axes.plot(values, at, "o", color=INK, markersize=4)
-    axes.set_yticks(at, labels)
-    axes.set_xlabel(xlabel)
+    axes.plot(values, at, "o", color=INK, markersize=4.5)
     if zero:
         axes.axvline(0, color="black", linewidth=0.8)
     return canvas
@@ -70,23 +150,75 @@ def intervals(
 
 def bars(labels: Sequence[str], values: Floats, xlabel: str) -> Canvas:
     """A bar for each label, one below the other, the first on top."""
-    canvas, axes = plain_axes(0.9 + ROW * len(labels))
-    at = np.arange(len(labels))[::-1]
-    axes.barh(at, values, color=INK, height=0.7)
-    axes.set_yticks(at, labels)
-    axes.set_xlabel(xlabel)
+    canvas, axes, at = _rows(labels, xlabel)
+    axes.barh(at, values, color=INK, height=1.2 * 0.7)
     return canvas
+
+
+def _rows(labels: Sequence[str], xlabel: str) -> tuple[Canvas, Axes, Floats]:
+    """Axes with a line for each label, as high as its text; where each line is."""
+    names = [wrapped(label) for label in labels]
+    tall = np.array([0.5 + 0.9 * (1 + name.count("\n")) for name in names])
+    canvas, axes = plain_axes(0.75 + ROW * float(tall.sum()))
+    at: Floats = float(tall.sum()) - np.cumsum(tall) + tall / 2
+    axes.set_yticks(at, names)
+    axes.set_ylim(0, max(float(tall.sum()), 1.0))
+    axes.set_xlabel(wrapped(xlabel, 48), loc="center")
+    axes.grid(axis="x", color=PALE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return canvas, axes, at
 
 
 def curve(x: Floats, value: Floats, low: Floats, high: Floats, seen: Floats, xlabel: str, ylabel: str) -> Canvas:
-    """A line with its band over x; `seen` (any length) are the values that occur, drawn as a rug of density below."""
+    """A line with its band over x; `seen` (any length) are the values that occur, drawn as their density below."""
     canvas, axes = plain_axes()
-    axes.fill_between(x, low, high, color=SOFT, alpha=0.35, linewidth=0)
-    axes.plot(x, value, color=INK, linewidth=2)
-    axes.axhline(0, color="black", linewidth=0.8)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
-    below = axes.inset_axes((0, -0.34, 1, 0.12), sharex=axes)
-    below.hist(seen, bins=40, color=SOFT)
-    below.set_axis_off()
+    line(axes, x, value, low, high)
+    axes.set_ylabel(wrapped(ylabel, 34))
+    density(axes, seen, xlabel)
     return canvas
+
+
+def line(axes: Axes, x: Floats, value: Floats, low: Floats, high: Floats, zero: bool = True) -> None:
+    """A line with its band; where `low` and `high` are unknown (NaN) there is no band."""
+    if zero:
+        axes.axhline(0, color="black", linewidth=0.8)
+    if np.isfinite(low).any():
+        axes.fill_between(x, low, high, facecolor=PALE, edgecolor=SOFT, linewidth=0.6)
+    axes.plot(x, value, color=INK, linewidth=2)
+
+
+def points(axes: Axes, x: Floats, value: Floats, low: Floats, high: Floats) -> None:
+    """Hollow squares with intervals, to be told from a line and from dots."""
+    axes.vlines(x, low, high, color=WARM, linewidth=1.2)
+    axes.plot(x, value, "s", color=WARM, markerfacecolor="white", markersize=4.5)
+
+
+def density(axes: Axes, seen: Floats, xlabel: str, bins: int = BINS) -> None:
+    """How many people have each value, below axes and on their scale; what lies beyond the ends counts there."""
+    axes.margins(x=0.03)
+    left, right = axes.get_xlim()
+    known = np.clip(seen[np.isfinite(seen)], left, right)
+    counts, edges = np.histogram(known, bins=bins, range=(left, right))
+    below = axes.inset_axes((0, -0.2, 1, 0.15))
+    below.stairs(counts, edges, fill=True, facecolor=SOFT)
+    below.set_xlim(left, right)
+    below.set_ylim(0, max(int(counts.max(initial=0)), 1))
+    below.spines[["top", "right", "left"]].set_visible(False)
+    below.set_yticks([])
+    below.tick_params(labelsize=9, length=3)
+    below.set_xlabel(wrapped(xlabel, 48))
+    axes.tick_params(labelbottom=False, bottom=False)
+    axes.spines["bottom"].set_visible(False)
+
+
+def contrast(colour: str, on: str = "#ffffff") -> float:
+    """How far two colours stand apart, 1 to 21 (WCAG 2.2, "contrast ratio"); text needs 4.5, and lines 3."""
+    one, other = sorted((_luminance(colour), _luminance(on)))
+    return (other + 0.05) / (one + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    """WCAG 2.2, "relative luminance"."""
+    parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ np.array([0.2126, 0.7152, 0.0722]))

@@ -178,7 +178,7 @@ class Tested:
         """Response and score of the weighted sum of the heads that rank, in SD, as `choice` gives a head's."""
         weights = np.array([head.weight for head in self._ranking])
         parts = [self.choice(head, contender) for head in self._ranking]
-        response = _weighted(np.array([part[0] for part in parts]), weights)
+        response = weighted(np.array([part[0] for part in parts]), weights)
         score: Floats = (weights / weights.sum()) @ np.array([part[1] for part in parts])
         return response, score
 
@@ -232,8 +232,8 @@ def therapist_means(y: Floats, therapist: Ints, count: int, weight: Floats) -> t
     return float(solution.b[0]), solution.effects()[:, 0]
 
 
-def _weighted(values: Floats, weights: Floats) -> Floats:
-    """Weighted mean over the heads a client has a result for; NaN where there is none."""
+def weighted(values: Floats, weights: Floats) -> Floats:
+    """Weighted mean over the heads (h,) of values (h, clients) that are known; NaN where none of a client is."""
     known = ~np.isnan(values)
     total = (weights[:, None] * known).sum(axis=0)
     mean = (weights[:, None] * np.nan_to_num(values)).sum(axis=0) / np.maximum(total, 1e-12)

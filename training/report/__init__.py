@@ -1,0 +1,1 @@
+"""An audit as people read it: one file to e-mail, and the same parts for the service's pages."""

@@ -14,7 +14,7 @@ from data.errors import GateError, Problem
 from data.sql import TENANT
 from features.policy import Policy
 from training.audit.document import Audit, evidence_hash
-from training.signing import DEMO, Record, flagged, holding, is_demo
+from training.signing import DEMO, Record, asked_of, flagged, holding, is_demo
 
 MOST_WHO = 200
 """Longest name that the table keeps."""
@@ -54,7 +54,7 @@ def decide(
         problems = _person(wish, audit) + _matching(wish, audit, evidence)
         problems += _today(wish, audit, seen, policy, published_in(connection, tenant)) + _named(wish, audit, policy)
         if wish.action == "approve":
-            problems += record.unsigned(audit.features, audit, wish.who)
+            problems += policy.refused(sorted(audit.features)) + record.unsigned(asked_of(audit), wish.who)
         covered = _covered(wish, audit, policy)
         if wish.action == "sign" and not covered and not problems:
             rule = "every feature is flagged or not allowed, and none was named"
@@ -97,8 +97,10 @@ def unsigned(
 
     What `demo` signed counts for `demo` alone: `who` is the person who asks.
     """
+    policy = policy or Policy.read()
     with engine.connect() as connection:
-        return Record(connection, policy or Policy.read(), tenant).unsigned(audit.features, audit, who)
+        found = Record(connection, policy, tenant).unsigned(asked_of(audit), who)
+    return policy.refused(sorted(audit.features)) + found
 
 
 def blank(who: str, reason: str) -> list[Problem]:

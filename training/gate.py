@@ -6,6 +6,7 @@ from typing import Any
 from data.errors import Problem
 from features.policy import Policy
 from training.bundle import Bundle
+from training.signing import DEMO, Asked, Record, flagged, is_demo
 
 LEAST_R2_DIFFERENCE = -0.005
 LEAST_RANK_VALIDITY = -0.02
@@ -52,6 +53,34 @@ def unmet(bundle: Bundle, policy: Policy, champion: str | None = None) -> list[P
     for name, head in manifest.evaluation["heads"].items():
         problems += _head_problems(name, head)
     return problems + ([] if champion is None else _beside_champion(where, champion, manifest.evaluation))
+
+
+def undecided(bundle: Bundle, record: Record, who: str) -> list[Problem]:
+    """Every decision of a person that is missing before the bundle may be served, or that stands against it.
+
+    Each of its features is signed under today's rule (the flagged ones by name), and it is approved.
+    """
+    manifest = bundle.manifest
+    newest = record.newest(manifest.bundle_id)
+    audit = None if newest is None else record.audit(newest.evidence_hash)
+    flags = {} if audit is None else flagged(audit)
+    asked = Asked(manifest.bundle_id, manifest.synthetic, tuple(sorted(bundle.features.words)), flags)
+    return record.unsigned(asked, who) + record.unapproved(manifest.bundle_id, who)
+
+
+def never(bundle: Bundle, record: Record, who: str) -> list[Problem]:
+    """What no demonstration waives and no return to an earlier bundle passes over.
+
+    A feature that the policy does not allow: the reviewed text says that it may harm people, and a demonstration that
+    serves it would show the forbidden as ordinary. A rejection: a person said no to this bundle. The name `demo` for
+    a bundle of real people: nobody would answer for it.
+    """
+    manifest = bundle.manifest
+    problems = record.policy.refused(sorted(bundle.features.words)) + record.rejected(manifest.bundle_id, who)
+    if is_demo(who) and not manifest.synthetic:
+        rule = f"the name {DEMO} is for synthetic data"
+        problems.append(Problem("--who", who, rule, "a named person must answer for a model of real people"))
+    return problems
 
 
 def _beside_champion(where: str, champion: str, evaluation: Mapping[str, Any]) -> list[Problem]:

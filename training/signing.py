@@ -1,12 +1,13 @@
 """What the record of decisions says of a bundle: which of its features are signed, and whether it is approved."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from data.decisions import Decision, evidence_in, history_in, published_in
+from data.decisions import Decision, Evidence, evidence_in, history_in, published_in
 from data.errors import BundleError, NotFoundError, Problem
 from features.policy import Policy
 from training.audit.document import Audit
@@ -31,6 +32,20 @@ def flagged(audit: Audit) -> dict[str, tuple[str, ...]]:
         if kind == "feature" and name in audit.features and finding.level in ("look", "stop"):
             found.setdefault(name, []).append(finding.words)
     return {name: tuple(dict.fromkeys(words)) for name, words in found.items()}
+
+
+class Asked(NamedTuple):
+    """A bundle as the record is asked about it."""
+
+    bundle_id: str
+    synthetic: bool
+    features: tuple[str, ...]
+    flags: Mapping[str, tuple[str, ...]]
+
+
+def asked_of(audit: Audit) -> Asked:
+    """The bundle of an audit."""
+    return Asked(audit.bundle_id, audit.synthetic, tuple(sorted(audit.features)), flagged(audit))
 
 
 def holding(decisions: Sequence[Decision], policy: Policy) -> dict[str, list[Decision]]:
@@ -73,41 +88,42 @@ class Record:
     def _holding(self) -> Mapping[str, Sequence[Decision]]:
         return holding(self.decisions, self.policy)
 
-    def newest_audit(self, bundle_id: str) -> Audit | None:
+    def newest(self, bundle_id: str) -> Evidence | None:
         """The newest audit of the bundle that was put before people."""
-        of_it = [one for one in published_in(self.connection, self.tenant) if one.bundle_id == bundle_id]
-        return self._seen(of_it[0].evidence_hash) if of_it else None
+        every = published_in(self.connection, self.tenant)
+        return next((one for one in every if one.bundle_id == bundle_id), None)
 
-    def unsigned(self, features: Collection[str], audit: Audit, who: str) -> list[Problem]:
-        """A problem for each of the features that may not be used, or that nobody has signed.
+    def unsigned(self, asked: Asked, who: str) -> list[Problem]:
+        """A problem for each of the features that the policy allows and nobody has signed.
 
         What was signed on invented people does not count for a bundle of real ones, and a flagged feature counts as
         signed only if it was named on an audit of this bundle that says the same of it.
         """
-        problems, flags = self.policy.refused(sorted(features)), flagged(audit)
-        for name in sorted(features):
-            if self.policy.rule(name).status == "allowed":
-                problems += self._unsigned(name, audit, flags.get(name, ()), who)
-        return problems
+        allowed = [name for name in asked.features if self.policy.rule(name).status == "allowed"]
+        return [problem for name in allowed for problem in self._unsigned(name, asked, who)]
 
-    def _unsigned(self, name: str, audit: Audit, flags: tuple[str, ...], who: str) -> list[Problem]:
+    def _unsigned(self, name: str, asked: Asked, who: str) -> list[Problem]:
         signatures = [one for one in self._holding.get(name, ()) if is_demo(who) or not is_demo(one.who)]
-        if any(self._counts(one, name, audit, flags) for one in signatures):
+        if any(self._counts(one, name, asked) for one in signatures):
             return []
-        step = f"therapist-fit audit sign {audit.bundle_id}{f' --feature {name}' if flags else ''}"
+        flags, step = asked.flags.get(name), f"therapist-fit audit sign {asked.bundle_id}"
         if flags:
-            return [Problem(name, "unsigned", f"flagged, so it is signed by name ({'; '.join(flags)})", step)]
+            rule = f"flagged, so it is signed by name ({'; '.join(flags)})"
+            return [Problem(name, "unsigned", rule, f"{step} --feature {name}")]
         earlier = [one for one in self.decisions if name in (one.features or {}) and not is_demo(one.who)]
         rule = "the signature was given under another rule or on invented people" if earlier else "nobody has signed it"
         return [Problem(name, "unsigned", rule, step)]
 
-    def _counts(self, signature: Decision, name: str, audit: Audit, flags: tuple[str, ...]) -> bool:
-        if signature.bundle_id == audit.bundle_id and not flags:
+    def _counts(self, signature: Decision, name: str, asked: Asked) -> bool:
+        flags, own = asked.flags.get(name), signature.bundle_id == asked.bundle_id
+        if own and not flags:
             return True
-        seen = self._seen(signature.evidence_hash)
+        seen = self.audit(signature.evidence_hash)
+        if seen is None:
+            return False
         if flags:
-            return seen is not None and seen.bundle_id == audit.bundle_id and flagged(seen).get(name) == flags
-        return seen is not None and (audit.synthetic or not seen.synthetic)
+            return own and flagged(seen).get(name) == flags
+        return asked.synthetic or not seen.synthetic
 
     def unapproved(self, bundle_id: str, who: str) -> list[Problem]:
         """The problem of a bundle that nobody has approved, or that was rejected since."""
@@ -125,7 +141,7 @@ class Record:
         step = f"train another, or therapist-fit models approve {bundle_id}"
         return [Problem(f"bundle {bundle_id}", said, found.reason, step)]
 
-    def _seen(self, evidence_hash: str) -> Audit | None:
+    def audit(self, evidence_hash: str) -> Audit | None:
         """The audit that was kept under the hash; None where there is none that this program reads."""
         if evidence_hash not in self._audits:
             try:

@@ -1,6 +1,5 @@
 """Registered bundles: what there is, which one is served, and who decided so."""
 
-import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +8,21 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from data.decisions import Action, Decision, append_decision, history
+from data.decisions import Action, Decision, append_in, deciding, history, now_in
 from data.errors import GateError, NotFoundError, Problem
 from data.migrating import open_database
+from data.sql import TENANT
 from features.policy import Policy
+from training.audit.document import evidence_hash
 from training.bundle import Bundle
 from training.config import TrainConfig
-from training.gate import unmet
+from training.deciding import blank
+from training.gate import never, undecided, unmet
 from training.registry.store import MODEL, address, connect
+from training.signing import Record, is_demo
 from training.storage import beside, load, writable
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-DEMO = "demo"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def export(name: str, folder: Path | str) -> Path:
     one = find(name)
     folder = Path(folder)
     writable(folder)
-    source = _local(one)
+    source = folder_of(one)
     part = beside(folder)
     shutil.copytree(source, part, dirs_exist_ok=True)
     load(part)
@@ -102,31 +104,34 @@ def promote(name: str, who: str, reason: str, database: str | None = None) -> Pr
     """Makes a version the champion. Raises GateError with every condition it misses.
 
     `who` is a named person. The name `demo` is for test runs on synthetic data: it may pass the gate unmet, and the
-    record says so.
+    record says so; what `training.gate.never` names stops it too.
     """
     _named(who, reason)
     one = find(name)
-    bundle = load(_local(one))
+    bundle, policy = read_version(one), Policy.read()
     served = next((v.bundle_id for v in versions() if CHAMPION in v.aliases), None)
-    problems = unmet(bundle, Policy.read(), None if served == bundle.manifest.bundle_id else served)
-    if problems and who != DEMO:
-        raise GateError(problems)
-    if who == DEMO and not bundle.manifest.synthetic:
-        rule = "the name demo is for synthetic data"
-        raise GateError([Problem("--who", who, rule, "a named person must answer for a model of real people")])
-    said = f"{reason} [gate waived: {len(problems)} conditions]" if problems else reason
-    return Promotion(
-        one.version, bundle.manifest.bundle_id, _make_champion(one, "promote", who, said, database), problems
-    )
+    untested = unmet(bundle, policy, None if served == bundle.manifest.bundle_id else served)
+    with deciding(open_database(database)) as connection:
+        record = Record(connection, policy, TENANT)
+        refused = never(bundle, record, who)
+        problems = list(dict.fromkeys([*refused, *untested, *undecided(bundle, record, who)]))
+        if refused or (problems and not is_demo(who)):
+            raise GateError(problems)
+        said = f"{reason} [gate waived: {len(problems)} conditions]" if problems else reason
+        decision_id = _on_record(record, "promote", bundle, who, said)
+    _move(one)
+    return Promotion(one.version, bundle.manifest.bundle_id, decision_id, problems)
 
 
 def rollback(who: str, reason: str, name: str | None = None, database: str | None = None) -> Promotion:
     """Makes an earlier champion the champion again: the one before the present one, or the version that is named.
 
-    Raises GateError for one that never was the champion: it has not been through the gate.
+    Raises GateError for one that never was the champion (it has not been through the gate), that was rejected since,
+    or that has a feature which today's policy does not allow.
     """
     _named(who, reason)
-    made = [one.bundle_id for one in history(open_database(database)) if one.action in ("promote", "rollback")]
+    engine = open_database(database)
+    made = [one.bundle_id for one in history(engine) if one.action in ("promote", "rollback")]
     present = find(CHAMPION).bundle_id
     earlier = [bundle_id for bundle_id in made if bundle_id != present]
     if not earlier and name is None:
@@ -136,27 +141,34 @@ def rollback(who: str, reason: str, name: str | None = None, database: str | Non
     if one.bundle_id not in made:
         rule = "was never the champion, so it has not been through the gate"
         raise GateError([Problem("model", one.version, rule, f"therapist-fit models promote {one.version}")])
-    return Promotion(one.version, one.bundle_id, _make_champion(one, "rollback", who, reason, database), [])
+    bundle = read_version(one)
+    with deciding(engine) as connection:
+        record = Record(connection, Policy.read(), TENANT)
+        refused = never(bundle, record, who)
+        if refused:
+            raise GateError(refused)
+        decision_id = _on_record(record, "rollback", bundle, who, reason)
+    _move(one)
+    return Promotion(one.version, one.bundle_id, decision_id, [])
 
 
 def _named(who: str, reason: str) -> None:
-    blank = [
-        Problem(f"--{what}", repr(said), "is empty", "name the person and the reason: they go on record")
-        for what, said in (("who", who), ("reason", reason))
-        if not said.strip()
-    ]
-    if blank:
-        raise GateError(blank)
+    problems = blank(who, reason)
+    if problems:
+        raise GateError(problems)
 
 
-def _make_champion(one: Version, action: Action, who: str, reason: str, database: str | None) -> str:
-    """Puts the decision on record, then moves the alias. Returns the decision's id."""
-    manifest = load(_local(one)).manifest
-    evidence = hashlib.sha256(manifest.model_dump_json().encode()).hexdigest()[:16]
-    decision = Decision(action, manifest.bundle_id, who, reason, manifest.policy_hash, evidence)
-    decision_id = append_decision(open_database(database), decision)
+def _on_record(record: Record, action: Action, bundle: Bundle, who: str, reason: str) -> str:
+    """The evidence is the newest audit of the bundle; where none was kept, what the manifest says."""
+    manifest = bundle.manifest
+    newest = record.newest(manifest.bundle_id)
+    told = evidence_hash(manifest.model_dump_json().encode()) if newest is None else newest.evidence_hash
+    decision = Decision(action, manifest.bundle_id, who.strip(), reason.strip(), manifest.policy_hash, told)
+    return append_in(record.connection, now_in(record.connection, decision, record.tenant), record.tenant)
+
+
+def _move(one: Version) -> None:
     connect().set_registered_model_alias(MODEL, CHAMPION, one.version)
-    return decision_id
 
 
 def champion_version() -> str | None:
@@ -183,9 +195,16 @@ def champion() -> tuple[str, TrainConfig] | None:
 def read(name: str) -> Bundle:
     """The bundle of a version, alias or bundle id."""
     connect()
-    return load(_local(find(name)))
+    return read_version(find(name))
 
 
-def _local(one: Version) -> Path:
+def read_version(one: Version) -> Bundle:
+    """The bundle of a version."""
+    return load(folder_of(one))
+
+
+def folder_of(one: Version) -> Path:
+    """A folder with the files of a version: the store's own, or a copy."""
+    connect()
     found = Path(mlflow.artifacts.download_artifacts(f"models:/{MODEL}/{one.version}")) / "artifacts"
     return next(path for path in found.iterdir() if (path / "manifest.json").is_file())

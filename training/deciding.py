@@ -14,7 +14,7 @@ from data.errors import GateError, Problem
 from data.sql import TENANT
 from features.policy import Policy
 from training.audit.document import Audit, evidence_hash
-from training.signing import DEMO, Record, asked_of, flagged, holding, is_demo
+from training.signing import DEMO, Record, asked_of, flagged, holding, is_demo, signable
 
 MOST_WHO = 200
 """Longest name that the table keeps."""
@@ -54,7 +54,7 @@ def decide(
         problems = _person(wish, audit) + _matching(wish, audit, evidence)
         problems += _today(wish, audit, seen, policy, published_in(connection, tenant)) + _named(wish, audit, policy)
         if wish.action == "approve":
-            problems += policy.refused(sorted(audit.features)) + record.unsigned(asked_of(audit), wish.who)
+            problems += policy.refused(signable(audit)) + record.unsigned(asked_of(audit), wish.who)
         covered = _covered(wish, audit, policy)
         if wish.action == "sign" and not covered and not problems:
             rule = "every feature is flagged or not allowed, and none was named"
@@ -100,7 +100,7 @@ def unsigned(
     policy = policy or Policy.read()
     with engine.connect() as connection:
         found = Record(connection, policy, tenant).unsigned(asked_of(audit), who)
-    return policy.refused(sorted(audit.features)) + found
+    return policy.refused(signable(audit)) + found
 
 
 def blank(who: str, reason: str) -> list[Problem]:
@@ -155,8 +155,9 @@ def _named(wish: Wish, audit: Audit, policy: Policy) -> list[Problem]:
     """What was named expressly is there, and may be signed at all."""
     if wish.features and wish.action != "sign":
         return [Problem("features", ", ".join(wish.features), "are named to sign them", "sign them first")]
-    known = [name for name in wish.features if name in audit.features]
-    strangers = [name for name in wish.features if name not in audit.features]
+    own = signable(audit)
+    known = [name for name in wish.features if name in own]
+    strangers = [name for name in wish.features if name not in own]
     rule = "the audited bundle has no such feature"
     return [Problem(name, "named to be signed", rule, "see its features in the audit") for name in strangers] + [
         Problem(one.where, f"{one.value}: cannot be signed", one.rule, one.next_step) for one in policy.refused(known)
@@ -168,6 +169,6 @@ def _covered(wish: Wish, audit: Audit, policy: Policy) -> dict[str, str]:
     flags = flagged(audit)
     return {
         name: policy.rule_hash(name)
-        for name in sorted(audit.features)
+        for name in signable(audit)
         if policy.rule(name).status == "allowed" and (name not in flags or name in wish.features)
     }

@@ -21,15 +21,25 @@ def is_demo(who: str) -> bool:
     return who.strip().casefold() == DEMO
 
 
+EARLIER_RESULTS = "results."
+"""What an audit calls the therapists' own earlier results: learned, no feature, so the policy has no rule to sign."""
+
+
+def signable(audit: Audit) -> tuple[str, ...]:
+    """Features of the audited bundle, which the policy has rules for."""
+    return tuple(sorted(name for name in audit.features if not name.startswith(EARLIER_RESULTS)))
+
+
 def flagged(audit: Audit) -> dict[str, tuple[str, ...]]:
     """Feature -> what a person should look at before signing it: findings of level look or stop about it."""
+    features = signable(audit)
     about = [(one.page or "", one) for section in audit.sections for one in section.findings]
     for name, page in audit.features.items():
         about += [(one.page or f"feature/{name}", one) for one in page.findings]
     found: dict[str, list[str]] = {}
     for page_key, finding in about:
         kind, _, name = page_key.partition("/")
-        if kind == "feature" and name in audit.features and finding.level in ("look", "stop"):
+        if kind == "feature" and name in features and finding.level in ("look", "stop"):
             found.setdefault(name, []).append(finding.words)
     return {name: tuple(dict.fromkeys(words)) for name, words in found.items()}
 
@@ -45,7 +55,7 @@ class Asked(NamedTuple):
 
 def asked_of(audit: Audit) -> Asked:
     """The bundle of an audit."""
-    return Asked(audit.bundle_id, audit.synthetic, tuple(sorted(audit.features)), flagged(audit))
+    return Asked(audit.bundle_id, audit.synthetic, signable(audit), flagged(audit))
 
 
 def holding(decisions: Sequence[Decision], policy: Policy) -> dict[str, list[Decision]]:

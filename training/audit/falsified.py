@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from training.audit.examined import Examined
 from training.audit.ranked import FEWEST_CLIENTS, Ranked, prognosis
@@ -21,7 +22,11 @@ Floats = npt.NDArray[np.float64]
 
 DRAWS = 400
 SMALL = 0.10
-"""A slope (SD) that a control may have without a person being asked to look: chance alone brings one in twenty."""
+"""A slope (SD) that a control may have without a person being asked to look, however sure it is."""
+SENT = (
+    "Who was sent to whom had to do with it: the model adjusts for what is on record, but whatever else those who send "
+    "clients go by may be mistaken for an effect of therapists."
+)
 
 
 @dataclass(frozen=True)
@@ -107,34 +112,36 @@ def _slopes_of_many(responses: Floats, regressor: Floats, control: Floats) -> Fl
 
 
 def _before_treatment(looked_at: Examined, ranked: Ranked) -> list[Control]:
-    rows, found = ranked.offered.rows, []
+    rows, asked = ranked.offered.rows, []
     severity = severity_at_intake(looked_at)[rows]
     if (~np.isnan(severity)).sum() >= FEWEST_CLIENTS:
-        found.append(_unchanged("severity at intake", "how severe symptoms were at intake", severity, ranked))
+        asked.append(("severity at intake", "how severe symptoms were at intake", severity))
     for head in ranked.heads:
         expected = prognosis(looked_at, head.name)[rows]
         if np.ptp(expected) > 0:
-            words = f"what was to be expected of {head.name} whoever the therapist is"
-            found.append(_unchanged(f"prognosis of {head.name}", words, expected, ranked))
-    return found
+            said = f"the {head.name} to be expected whoever the therapist is"
+            asked.append((f"prognosis of {head.name}", said, expected))
+    return [_unchanged(name, said, values, ranked, len(asked)) for name, said, values in asked]
 
 
-def _unchanged(name: str, words: str, values: Floats, ranked: Ranked) -> Control:
-    """What was so before treatment, as if it were a result: by the rank of the therapist seen."""
+def _unchanged(name: str, said: str, values: Floats, ranked: Ranked, many: int) -> Control:
+    """What was so before treatment as if it were a result, one of `many` such controls, by the rank of who was seen."""
     scaled = (values - np.nanmean(values)) / np.nanstd(values)
     figure = rank_validity(scaled, ranked.utility, ranked.offered, np.ones(len(scaled)), ranked.resamples)
-    apart = figure.low > 0 or figure.high < 0
-    holds = not (apart and abs(figure.value) > SMALL)
+    holds = abs(figure.value) <= SMALL or abs(figure.value) <= sure_of(many) * _error(figure)
     slope = f"{figure.value:+.2f} SD ({figure.low:+.2f} to {figure.high:+.2f})"
-    told = f"From the lowest to the highest rank of the therapist seen, {words} changes by {slope}"
-    if holds:
-        end = "no more than chance brings" if not apart else f"less than the {SMALL:.2f} SD that would matter"
-        return Control(name, figure, True, f"{told}: {end}.", int((~np.isnan(values)).sum()))
-    end = (
-        "who was sent to whom had to do with it. The model adjusts for what is on record; whatever else those who send "
-        "clients go by may be mistaken for an effect of therapists."
-    )
-    return Control(name, figure, False, f"{told}: {end}", int((~np.isnan(values)).sum()))
+    end = "within what chance brings" if holds else "more than chance brings"
+    words = f"From the lowest to the highest rank of the therapist seen, {said} changes by {slope}, {end}."
+    return Control(name, figure, holds, words, int((~np.isnan(values)).sum()))
+
+
+def sure_of(many: int) -> float:
+    """Standard errors that one of `many` controls must lie from 0, so that all hold by chance 19 times in 20."""
+    return float(ndtri(1 - (1 - LEVEL) / 2 / many))
+
+
+def _error(figure: Figure) -> float:
+    return (figure.high - figure.low) / (2 * sure_of(1))
 
 
 def severity_at_intake(looked_at: Examined) -> Floats:

@@ -1,11 +1,104 @@
 """Therapists: shrunken effects with intervals, exposure, caseloads, and what each may see of themselves."""
 
-from training.audit.document import Section
+from training.audit import therapists_caseload as caseload
+from training.audit import therapists_exposure as exposure
+from training.audit import therapists_reliable as reliable
+from training.audit import therapists_spread as spread
+from training.audit.document import Column, Finding, Part, Section, Table, Words
 from training.audit.examined import Examined
-from training.audit.reports import TherapistReport
+from training.audit.reports import FEWEST_CASES, NOT_FOR, RIGHTS, TherapistReport
+from training.audit.screening import NO_VERDICT
+from training.audit.therapists_caseload import Caseloads
+from training.audit.therapists_exposure import Shown
+from training.audit.therapists_known import Known
+from training.audit.therapists_reports import reports
+from training.audit.therapists_words import foretelling, head_label
+
+TITLE = "What does it say of therapists?"
 
 
 def examine(looked_at: Examined) -> tuple[Section, dict[str, TherapistReport]]:
-    """The section, and a report for each therapist whom the bundle knows."""
-    reports = {one: TherapistReport(therapist_id=one) for one in looked_at.bundle.records.ids}
-    return Section(id="therapists", title="What does it say of therapists?", says=()), reports
+    """The section, and a report for each therapist of the dataset."""
+    known = Known.of(looked_at)
+    shown = exposure.shown(known)
+    found = Caseloads(shown) if shown else None
+    section = Section(
+        id="therapists",
+        title=TITLE,
+        says=(*_says(known, shown), NOT_FOR),
+        findings=tuple(_findings(known, shown, found)),
+        parts=(*_effects(known), *_exposure(shown, found), *_screening(known), _rights()),
+    )
+    return section, reports(known, shown)
+
+
+def _says(known: Known, shown: Shown | None) -> list[str]:
+    if not known.heads:
+        return ["No head of this model ranks therapists, so it says nothing of them."]
+    return [
+        *(spread.words(known, head) for head in known.heads[:1]),
+        f"Nobody's track record is told under {FEWEST_CASES} cases: there the estimate is what the profile foretells.",
+        *(exposure.words(shown) if shown else [_no_choice()]),
+    ]
+
+
+def _no_choice() -> str:
+    return "Whom the ranking would place first cannot be said: no client had a choice of therapists on record."
+
+
+def _findings(known: Known, shown: Shown | None, found: Caseloads | None) -> list[Finding]:
+    said = exposure.findings(shown) if shown else []
+    return [*said, *(caseload.findings(found) if found else []), *spread.findings(known)]
+
+
+def _effects(known: Known) -> list[Part]:
+    if not known.heads:
+        return []
+    lines = [spread.words(known, head) for head in known.heads]
+    pictures = [picture for head in known.heads if (picture := spread.caterpillar(known, head)) is not None]
+    return [
+        Words(title="How therapists differ", lines=tuple(lines)),
+        *pictures,
+        reliable.table(known),
+        spread.table(known),
+    ]
+
+
+def _exposure(shown: Shown | None, found: Caseloads | None) -> list[Part]:
+    if shown is None or found is None:
+        return [Words(title="Who would be shown, and who comes to whom", lines=(_no_choice(),))]
+    return [
+        Words(title="Who would be shown", lines=tuple(exposure.words(shown))),
+        *exposure.parts(shown),
+        Words(title="Who comes to whom", lines=tuple(caseload.words(found))),
+        caseload.table(found),
+    ]
+
+
+def _screening(known: Known) -> list[Part]:
+    """What the profile foretells of those with few cases: by id, without an order and without a cut-off."""
+    evaluation, told = known.looked_at.evaluation, spread.table(known)
+    tests = tuple(foretelling(head, evaluation) for head in known.heads)
+    words = Words(title="New therapists: what a profile foretells", lines=(NO_VERDICT, *tests))
+    new = [row[:-1] for row, few in zip(told.rows, known.seen < FEWEST_CASES, strict=True) if few]
+    if not new or not known.heads:
+        return [words]
+    columns = (
+        *told.columns[:2],
+        *(Column(name=head, label=head_label(head), unit=spread.unit_of(known, head)) for head in known.heads),
+    )
+    note = "From the profile alone, with 95 % intervals; by id. Cases are not shown of who opted out of learning."
+    return [
+        words,
+        Table(
+            id="screening",
+            title="What the profiles of new therapists foretell",
+            columns=columns,
+            rows=tuple(new),
+            note=note,
+        ),
+    ]
+
+
+def _rights() -> Words:
+    return Words(title="Therapists' rights", lines=RIGHTS)

@@ -1,0 +1,144 @@
+"""What a bundle expects of therapists, whoever the client: shrunken effects and what is known of them.
+
+The client is one of average severity, with the usual mix of main problems, for whom every match is as good as usual.
+Everything is told as the difference from the average case: the mean of the therapists whom the bundle knows, each
+counted as often as they were seen. Light: workers import it.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from features.track import CASES_WITH
+from training.bundle import Bundle
+from training.fits import Prepared, chance_a_unit
+from training.head import Head, HeadInfo, used_effects
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+Z95 = 1.959963984540054
+STRENGTH = "strength."
+HALF = 0.8
+"""Mean distance, in SD, of half of a normal distribution from its middle."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Expected differences of n therapists from the average, (n,), in the head's own unit; higher is better."""
+
+    value: Floats
+    sd: Floats
+
+    @property
+    def low(self) -> Floats:
+        """Lower ends of the 95 % intervals."""
+        return self.value - Z95 * self.sd
+
+    @property
+    def high(self) -> Floats:
+        """Their upper ends."""
+        return self.value + Z95 * self.sd
+
+    def scaled(self, factor: float) -> Self:
+        """The same in other units."""
+        return type(self)(self.value * factor, self.sd * factor)
+
+
+def ranking_heads(bundle: Bundle) -> list[str]:
+    """Heads that make the utility."""
+    return [name for name, head in bundle.heads.items() if head.info.weight > 0]
+
+
+def unit(info: HeadInfo) -> str:
+    """The unit in which a head's effects are told."""
+    if info.kind == "binary":
+        return "probability"
+    return "intake_sd" if info.source == "outcome" else "points"
+
+
+def usual_client(bundle: Bundle, severity: float = 0.0, problem: str | None = None) -> Floats:
+    """(effects,): a client of that severity (in SD) with a main problem, or with the usual mix of them."""
+    names = bundle.design.effects
+    cases = max(float(bundle.records.counts["cases"].sum()), 1.0)
+    found = np.zeros(len(names))
+    found[0] = 1.0
+    for i, name in enumerate(names):
+        word = name.removeprefix(STRENGTH)
+        if name == "severity":
+            found[i] = severity
+        elif name != word:
+            counts = bundle.records.counts.get(CASES_WITH + word, np.zeros(1))
+            found[i] = float(counts.sum()) / cases if problem is None else float(word == problem)
+    return found
+
+
+def effects(bundle: Bundle, name: str, prepared: Prepared, client: Floats, own: bool = True) -> Effect:
+    """What head `name` expects of the prepared therapists with such a client.
+
+    Without their `own` cases it is what their profile alone foretells, as sure as that can be.
+    """
+    head = bundle.heads[name]
+    z = client[used_effects(bundle.design, head.info.parts)]
+    width = len(bundle.design.names[bundle.design.ranking]) if head.info.parts.columns else 0
+    ranking = np.zeros((len(prepared.position), width))
+    ranking[:, : prepared.ranking.shape[1]] = prepared.ranking[:, :width]
+    position = prepared.position if own else np.full(len(prepared.position), -1)
+    found = head.posterior(ranking, np.tile(z, (len(position), 1)), position)
+    average = _Average.of(bundle, head, z, width)
+    weight = np.where(position >= 0, average.weight[np.maximum(position, 0)], 0.0) if len(average.weight) else 0.0
+    gap = found.loading - average.loading
+    variance = np.einsum("np,np->n", gap, gap) + (found.own - head.info.unseen) * (1 - 2 * weight) + average.own
+    return Effect(found.mean - average.mean, np.sqrt(np.maximum(variance, 0.0))).scaled(per_link(head))
+
+
+@dataclass(frozen=True)
+class _Average:
+    """The mean over past cases of what their therapists add."""
+
+    mean: float
+    loading: Floats
+    own: float
+    weight: Floats
+
+    @classmethod
+    def of(cls, bundle: Bundle, head: Head, z: Floats, width: int) -> Self:
+        trees, nobody = float(head.remainder(np.zeros((1, width)))[0]), np.zeros(len(head.solution.b))
+        s, cases = head.solution, bundle.records.counts["cases"]
+        if not len(s.at_zero) or not cases.sum():
+            return cls(trees, nobody, 0.0, np.zeros(len(cases)))
+        weight = cases / cases.sum()
+        carried = z @ np.tensordot(weight, s.per_border, (0, 0))
+        own = float(z @ np.tensordot(weight**2, s.within, (0, 0)) @ z)
+        return cls(trees + float(weight @ s.effects() @ z), -carried @ head.b_factor, own, weight)
+
+
+def per_link(head: Head) -> float:
+    """What a unit of the link scale is in the head's own unit: 1, or the probability it adds at the usual chance."""
+    return chance_a_unit(_usual_log_odds(head)) if head.info.kind == "binary" else 1.0
+
+
+def _usual_log_odds(head: Head) -> float:
+    return float(head.solution.b[0] + head.solution.b[1] * head.constant)
+
+
+def reliability(bundle: Bundle, name: str, client: Floats) -> Floats:
+    """How much own cases tell of each known therapist, (K,), 0 to 1: 1 less what they leave of the prior variance."""
+    head = bundle.heads[name]
+    z = client[used_effects(bundle.design, head.info.parts)]
+    prior = float(z @ head.solution.prior @ z)
+    if prior <= 0:
+        return np.zeros(len(bundle.records.ids))
+    left = np.einsum("q,nqr,r->n", z, head.solution.within, z) / prior
+    return np.clip(1 - left, 0.0, 1.0)
+
+
+def reliability_in_theory(bundle: Bundle, name: str, client: Floats, cases: Floats) -> Floats:
+    """n / (n + noise / variance between therapists): what n cases tell of the mean of one therapist."""
+    head = bundle.heads[name]
+    z = client[used_effects(bundle.design, head.info.parts)]
+    prior = float(z @ head.solution.prior @ z)
+    noise = head.solution.noise / (per_link(head) if head.info.kind == "binary" else 1.0)
+    return cases / (cases + noise / prior) if prior > 0 else np.zeros(len(cases))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from data.history import History
+from training.bands import UNKNOWN, age_bands, fifths, first_word, thirds
 from training.calibration import FEWEST_IN_CELL
 from training.evaluate import DIGITS, Resamples
 from training.scoring import Reads, Scored
@@ -21,35 +22,58 @@ Bools = npt.NDArray[np.bool_]
 Groups = Mapping[str, pd.Series]
 """Attribute -> the group of each row."""
 
-UNKNOWN = "unknown"
-AGES = {"under_18": 18, "18_to_34": 35, "35_to_49": 50, "50_to_64": 65, "65_and_over": 200}
 THIRD = 0.4307
 """A third of a normal distribution lies beyond this many SD."""
 
 
+AUDIT_ONLY = ("disability", "sexual_orientation")
+"""Attributes that no model may see; audits look at them where they are recorded."""
+
+
 def groups_of(history: History, episodes: pd.DataFrame, seen: Scored, reads: Reads) -> Groups:
     """Groups of the clients of some episodes, as known on the day of each match."""
+    found = groups_with(history, episodes, standard_severity(seen.blocks["client"], reads))
+    return {name: values for name, values in found.items() if name not in AUDIT_ONLY}
+
+
+def groups_with(history: History, episodes: pd.DataFrame, severity: Floats) -> Groups:
+    """The same, and those by attributes for audits only; `severity` (n,) is standardised, NaN where unknown."""
     known = history.as_of_each(episodes["matched_on"].to_numpy().astype("datetime64[D]"))
     clients = known.clients(episodes["client_id"]).reset_index(drop=True)
-    year = pd.Series(episodes["matched_on"].dt.year.to_numpy())
+    return client_groups(clients, pd.Series(episodes["matched_on"].dt.year.to_numpy()), severity)
+
+
+def client_groups(clients: pd.DataFrame, year: pd.Series, severity: Floats) -> Groups:
+    """Groups of clients' rows in some years; attributes that are unknown of everybody are left out."""
     found = {
         "gender": _words(clients, "gender"),
-        "age_band": _bands(year - _numbers(clients, "birth_year"), AGES),
+        "age_band": pd.Series(age_bands((year - _numbers(clients, "birth_year")).to_numpy(dtype=np.float64))),
         "ethnicity": _words(clients, "ethnicity"),
         "language": _words(clients, "languages"),
         "payer": _words(clients, "payer"),
-        "deprivation": _fifths(_numbers(clients, "deprivation_decile")),
-        "severity_band": _thirds(seen, reads),
+        "deprivation": pd.Series(fifths(_numbers(clients, "deprivation_decile").to_numpy(dtype=np.float64))),
+        "severity_band": _thirds(severity),
         "problem": _words(clients, "problems"),
+        "disability": _words(clients, "disability").replace({"True": "yes", "False": "no"}),
+        "sexual_orientation": _words(clients, "sexual_orientation"),
     }
     return {name: values for name, values in found.items() if (values != UNKNOWN).any()}
+
+
+def standard_severity(client_block: Floats, reads: Reads) -> Floats:
+    """Standardised severity at intake, from the columns of clients as built; NaN where unknown."""
+    names = reads.features.columns_of("client")
+    if "severity" not in names:
+        return np.full(len(client_block), np.nan)
+    z: Floats = (client_block[:, names.index("severity")] - reads.design.severity_mean) / reads.design.severity_sd
+    return z
 
 
 def _words(clients: pd.DataFrame, name: str) -> pd.Series:
     """A code, or the first of several."""
     if name not in clients:
         return pd.Series(UNKNOWN, index=clients.index)
-    words = [UNKNOWN if pd.isna(cell) else str(cell).split("|")[0] for cell in clients[name]]
+    words = [UNKNOWN if pd.isna(cell) else first_word(cell) for cell in clients[name]]
     return pd.Series(words, index=clients.index, dtype=object)
 
 
@@ -58,27 +82,9 @@ def _numbers(clients: pd.DataFrame, name: str) -> pd.Series:
     return pd.Series(clients[name].to_numpy(dtype=np.float64, na_value=np.nan)) if name in clients else none
 
 
-def _bands(values: pd.Series, bands: Mapping[str, int]) -> pd.Series:
-    place = np.searchsorted(list(bands.values()), values.to_numpy(dtype=np.float64), side="right")
-    names = np.array([*bands, UNKNOWN], dtype=object)
-    return pd.Series(np.where(values.isna(), UNKNOWN, names[np.minimum(place, len(bands))]))
-
-
-def _fifths(decile: pd.Series) -> pd.Series:
-    lower = 2 * ((decile - 1) // 2) + 1
-    words = [UNKNOWN if np.isnan(d) else f"decile_{int(d)}_to_{int(d) + 1}" for d in lower]
-    return pd.Series(words, index=decile.index, dtype=object)
-
-
-def _thirds(seen: Scored, reads: Reads) -> pd.Series:
+def _thirds(severity: Floats) -> pd.Series:
     """Thirds of the severity at intake of those learned from, taken as normal."""
-    names = reads.features.columns_of("client")
-    if "severity" not in names:
-        return pd.Series(UNKNOWN, index=range(len(seen.therapist_id)))
-    severity = seen.blocks["client"][:, names.index("severity")]
-    z = (severity - reads.design.severity_mean) / reads.design.severity_sd
-    words = np.array(["lower_third", "middle_third", "upper_third"])[np.searchsorted([-THIRD, THIRD], np.nan_to_num(z))]
-    return pd.Series(np.where(np.isnan(severity), UNKNOWN, words))
+    return pd.Series(thirds(severity, -THIRD, THIRD))
 
 
 def cells(groups: Groups, rows: Ints) -> tuple[list[tuple[str, str]], Bools]:

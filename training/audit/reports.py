@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,17 +30,16 @@ class Part(BaseModel):
 class Expected(Part):
     """How results with this therapist are expected to differ from those with the average therapist."""
 
-    head: str
-    of: str = "all"
-    """All clients, `severity.milder`, `severity.more_severe`, or `problem.NAME`."""
-    cases: int
-    """Own cases with a known result behind the figure; 0: the profile alone."""
     value: float
     low: float
     high: float
     """Ends of the 95 % interval."""
     unit: str
     """`intake_sd`, `points`, or `probability`; higher is better in all."""
+    cases: int = 0
+    """Own cases with a known result behind the figure; 0: the profile alone."""
+    by_kind: Mapping[str, tuple[int, float, float, float]] = Field(default_factory=dict)
+    """`severity.milder`, `severity.more_severe` or `problem.NAME`: cases, value, low and high, from 15 cases on."""
 
 
 class Caseload(Part):
@@ -75,7 +74,8 @@ class TherapistReport(Part):
     learning_opt_out: bool = False
     cases: int | None = None
     """Past cases that the model knows; None for who opted out of learning."""
-    expected: tuple[Expected, ...] = ()
+    expected: Mapping[str, Expected] = Field(default_factory=dict)
+    """By head."""
     caseload: Caseload | None = None
     exposure: Exposure | None = None
     profile: Mapping[str, str] = Field(default_factory=dict)
@@ -83,4 +83,7 @@ class TherapistReport(Part):
     profile_updated_on: dt.date | None = None
     words: tuple[str, ...] = ()
     """The same in plain sentences."""
-    rights: tuple[str, ...] = RIGHTS
+
+    def answer(self) -> dict[str, Any]:
+        """Plain values for a therapist who asks: everything, and their `rights`, which are the same for all."""
+        return {**self.model_dump(mode="json"), "rights": list(RIGHTS)}

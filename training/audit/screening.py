@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from features.columns import Codes, Columns, Sets
-from training.audit.reports import RIGHTS, Expected, TherapistReport
+from training.audit.reports import NOT_FOR, RIGHTS, Expected, TherapistReport
 from training.audit.therapists_effects import Effect, effects, ranking_heads, unit, usual_client
 from training.audit.therapists_words import foretelling, head_label, report_lines, span
 from training.bundle import Bundle
@@ -34,8 +34,8 @@ class Screened(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     therapist_id: str
-    expected: tuple[Expected, ...]
-    """By head; `cases` is 0."""
+    expected: Mapping[str, Expected]
+    """By head."""
     profile: Mapping[str, str]
     """What is on record of what the model reads; an empty text is not on record."""
     words: tuple[str, ...]
@@ -54,32 +54,34 @@ def screen(bundle: Bundle, ids: Sequence[str], table: Mapping[str, Any], day: dt
     return [
         Screened(
             therapist_id=name,
-            expected=expected,
+            expected=told,
             profile=record,
-            words=(*(f"{head_label(one.head)}: {span(one)}." for one in expected), NO_VERDICT, *tests),
+            words=(*(f"{head_label(head)}: {span(one)}." for head, one in told.items()), NO_VERDICT, *tests, NOT_FOR),
         )
-        for name, expected, record in zip(ids, found, records, strict=True)
+        for name, told, record in zip(ids, found, records, strict=True)
     ]
 
 
-def foretold(bundle: Bundle, prepared: Prepared) -> list[tuple[Expected, ...]]:
+def foretold(bundle: Bundle, prepared: Prepared) -> list[dict[str, Expected]]:
     """By therapist, for every head that ranks, what their profile foretells."""
-    client = usual_client(bundle)
-    by_head = {
-        head: effects(bundle, head, prepared, client, own=False) for head in ranking_heads(bundle)
-    }  # the same client for all
+    client, heads = usual_client(bundle), ranking_heads(bundle)
+    by_head = {head: effects(bundle, head, prepared, client, own=False) for head in heads}
     return [
-        tuple(expected(bundle, head, effect, i, 0) for head, effect in by_head.items())
+        {head: expected(bundle, head, effect, i, 0) for head, effect in by_head.items()}
         for i in range(len(prepared.position))
     ]
 
 
-def expected(bundle: Bundle, head: str, effect: Effect, at: int, cases: int, of: str = "all") -> Expected:
-    """One therapist's figure, of those at `at`, rounded."""
-    value, reach = float(effect.value[at]), float(effect.high[at] - effect.value[at])
-    told = {"value": value, "low": value - reach, "high": value + reach}
-    rounded = {name: round(number, DIGITS) for name, number in told.items()}
-    return Expected(head=head, of=of, cases=cases, unit=unit(bundle.heads[head].info), **rounded)
+def expected(bundle: Bundle, head: str, effect: Effect, at: int, cases: int) -> Expected:
+    """One therapist's figure, of those at `at`."""
+    value, low, high = ends(effect, at)
+    return Expected(value=value, low=low, high=high, unit=unit(bundle.heads[head].info), cases=cases)
+
+
+def ends(effect: Effect, at: int) -> tuple[float, float, float]:
+    """Value, low and high of one therapist, rounded."""
+    value, low, high = (round(float(part[at]), DIGITS) for part in (effect.value, effect.low, effect.high))
+    return value, low, high
 
 
 def report_of(

@@ -4,7 +4,7 @@ from training.audit import therapists_caseload as caseload
 from training.audit import therapists_exposure as exposure
 from training.audit import therapists_reliable as reliable
 from training.audit import therapists_spread as spread
-from training.audit.document import Column, Finding, Part, Section, Table, Words
+from training.audit.document import Finding, Part, Section, Table, Words
 from training.audit.examined import Examined
 from training.audit.reports import FEWEST_CASES, NOT_FOR, RIGHTS, TherapistReport
 from training.audit.screening import NO_VERDICT
@@ -12,7 +12,7 @@ from training.audit.therapists_caseload import Caseloads
 from training.audit.therapists_exposure import Shown
 from training.audit.therapists_known import Known
 from training.audit.therapists_reports import reports
-from training.audit.therapists_words import foretelling, head_label
+from training.audit.therapists_words import foretelling
 
 TITLE = "What does it say of therapists?"
 
@@ -22,23 +22,25 @@ def examine(looked_at: Examined) -> tuple[Section, dict[str, TherapistReport]]:
     known = Known.of(looked_at)
     shown = exposure.shown(known)
     found = Caseloads(shown) if shown else None
+    table = spread.table(known, shown)
     section = Section(
         id="therapists",
         title=TITLE,
-        says=(*_says(known, shown), NOT_FOR),
+        says=(*_says(known, shown, found), NOT_FOR),
         findings=tuple(_findings(known, shown, found)),
-        parts=(*_effects(known), *_exposure(shown, found), *_screening(known), _rights()),
+        parts=(*_effects(known, table), *_exposure(shown, found), *_screening(known, table), _rights()),
     )
     return section, reports(known, shown)
 
 
-def _says(known: Known, shown: Shown | None) -> list[str]:
+def _says(known: Known, shown: Shown | None, found: Caseloads | None) -> list[str]:
     if not known.heads:
         return ["No head of this model ranks therapists, so it says nothing of them."]
     return [
         *(spread.words(known, head) for head in known.heads[:1]),
         f"Nobody's track record is told under {FEWEST_CASES} cases: there the estimate is what the profile foretells.",
         *(exposure.words(shown) if shown else [_no_choice()]),
+        *(list(caseload.words(found))[:1] if found else []),
     ]
 
 
@@ -51,7 +53,7 @@ def _findings(known: Known, shown: Shown | None, found: Caseloads | None) -> lis
     return [*said, *(caseload.findings(found) if found else []), *spread.findings(known)]
 
 
-def _effects(known: Known) -> list[Part]:
+def _effects(known: Known, table: Table) -> list[Part]:
     if not known.heads:
         return []
     lines = [spread.words(known, head) for head in known.heads]
@@ -60,7 +62,7 @@ def _effects(known: Known) -> list[Part]:
         Words(title="How therapists differ", lines=tuple(lines)),
         *pictures,
         reliable.table(known),
-        spread.table(known),
+        table,
     ]
 
 
@@ -75,25 +77,21 @@ def _exposure(shown: Shown | None, found: Caseloads | None) -> list[Part]:
     ]
 
 
-def _screening(known: Known) -> list[Part]:
+def _screening(known: Known, table: Table) -> list[Part]:
     """What the profile foretells of those with few cases: by id, without an order and without a cut-off."""
-    evaluation, told = known.looked_at.evaluation, spread.table(known)
+    evaluation, width = known.looked_at.evaluation, 2 + len(known.heads)
     tests = tuple(foretelling(head, evaluation) for head in known.heads)
     words = Words(title="New therapists: what a profile foretells", lines=(NO_VERDICT, *tests))
-    new = [row[:-1] for row, few in zip(told.rows, known.seen < FEWEST_CASES, strict=True) if few]
+    new = [row[:width] for row, few in zip(table.rows, known.seen < FEWEST_CASES, strict=True) if few]
     if not new or not known.heads:
         return [words]
-    columns = (
-        *told.columns[:2],
-        *(Column(name=head, label=head_label(head), unit=spread.unit_of(known, head)) for head in known.heads),
-    )
     note = "From the profile alone, with 95 % intervals; by id. Cases are not shown of who opted out of learning."
     return [
         words,
         Table(
             id="screening",
             title="What the profiles of new therapists foretell",
-            columns=columns,
+            columns=table.columns[:width],
             rows=tuple(new),
             note=note,
         ),

@@ -1,5 +1,6 @@
 """Exposure: whom the ranking would have shown to clients of the test block, beside whom they saw."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,9 +10,10 @@ import pandas as pd
 
 from training.audit.document import Chart, Column, Estimate, Finding, Table
 from training.audit.examined import Examined
-from training.audit.reports import FEWEST_CASES
+from training.audit.reports import FEWEST_CASES, Exposure
 from training.audit.therapists_known import Known
 from training.binary import sigmoid
+from training.calibration import FEWEST_IN_CELL
 from training.evaluate import Figure, Resamples
 
 Floats = npt.NDArray[np.float64]
@@ -206,4 +208,17 @@ def parts(found: Shown) -> list[Table | Chart]:
     note = "The Gini index is 0 if all get the same and nears 1 if one gets everything."
     return [
         Table(id="therapist_exposure", title="How first places would be spread", columns=columns, rows=rows, note=note)
+    ]
+
+
+def exposures(ids: Sequence[str], found: Shown | None) -> list[Exposure | None]:
+    """By therapist; None for who was available to fewer than 10 clients."""
+    if found is None:
+        return [None] * len(ids)
+    times = {way: found.exposure(way).round().astype(np.int64).tolist() for way in ("first", "first_five", "seen")}
+    return [
+        Exposure(offered=offered, **{way: values[i] for way, values in times.items()})
+        if offered >= FEWEST_IN_CELL
+        else None
+        for i, offered in enumerate(found.times_offered.tolist())
     ]

@@ -45,9 +45,9 @@ def table(known: Known) -> Table:
         columns=columns,
         rows=tuple(rows),
         note=(
-            "0: own results tell nothing beyond the profile; 1: they tell everything. Theory: n / (n + noise / variance "
-            "between therapists). Halves: how the means of two random halves of each therapist's cases agree, stepped "
-            "up to all cases (Spearman and Brown), with 95 % interval; not shown for fewer than "
+            "0: own results tell nothing beyond the profile; 1: they tell everything. Theory: n / (n + noise / "
+            "variance between therapists). Halves: how the means of two random halves of each therapist's cases "
+            "agree, stepped up to all cases (Spearman and Brown), with 95 % interval; not shown for fewer than "
             f"{FEWEST_HALVES} therapists. Not shown at all where fewer than {FEWEST_IN_CELL} therapists have as many."
         ),
     )

@@ -9,12 +9,20 @@ from training.audit.charts import INK, SOFT, chart, plain_axes
 from training.audit.document import Cell, Chart, Column, Estimate, Finding, Table
 from training.audit.reports import FEWEST_CASES
 from training.audit.therapists_effects import Z95, Effect, reliability, unit
+from training.audit.therapists_exposure import Shown, exposures
 from training.audit.therapists_known import Known
 from training.audit.therapists_words import FEW_RESULTS, OPTED_OUT, TOO_FEW, UNITS, amount, head_label
+from training.calibration import FEWEST_IN_CELL
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
+WAYS = (
+    ("offered", "Clients offered to"),
+    ("seen", "Seen by"),
+    ("first", "Would stand first for"),
+    ("first_five", "Among the first five for"),
+)
 MOST_DRAWN = 60
 FEWEST_DRAWN = 5
 DIGITS = 3
@@ -42,10 +50,10 @@ def words(known: Known, head: str) -> str:
     kind = unit(known.looked_at.bundle.heads[head].info)
     low, high = np.quantile(effect.value[named], [0.1, 0.9])
     return (
-        f"{label}: of {count} therapists with at least {FEWEST_CASES} known results, {int(beyond(effect)[named].sum())} "
-        f"differ from the average by more than their interval (about {beyond_in_theory(known, head):.0f} to be expected "
-        f"from how much therapists vary); four in five lie between {amount(low, kind)} and {amount(high, kind)} "
-        f"{UNITS[kind]}{_in_points(known, kind)}."
+        f"{label}: of {count} therapists with at least {FEWEST_CASES} known results, "
+        f"{int(beyond(effect)[named].sum())} differ from the average by more than their interval (about "
+        f"{beyond_in_theory(known, head):.0f} would be expected to); four in five lie between {amount(low, kind)} and "
+        f"{amount(high, kind)} {UNITS[kind]}{_in_points(known, kind)}."
     )
 
 
@@ -105,8 +113,9 @@ def _drawn(place: Floats, ends: list[Floats], ylabel: str) -> Figure:
     return canvas
 
 
-def table(known: Known) -> Table:
-    """Everyone by id: cases, and for each head what is told of them."""
+def table(known: Known, shown: Shown | None) -> Table:
+    """Everyone by id: cases, for each head what is told of them, and how often they would be shown."""
+    seen = exposures(known.ids, shown)
     told = {head: known.told(head) for head in known.heads}
     factor = {head: _factor(known, head) for head in known.heads}
     rows = [
@@ -115,6 +124,7 @@ def table(known: Known) -> Table:
             None if known.opted_out[i] else int(known.seen[i]),
             *(_cell(told[head], i, factor[head]) for head in known.heads),
             _basis(known, i),
+            *((None,) * len(WAYS) if (one := seen[i]) is None else (one.offered, one.seen, one.first, one.first_five)),
         )
         for i, name in enumerate(known.ids)
     ]
@@ -123,6 +133,7 @@ def table(known: Known) -> Table:
         Column(name="cases", label="Cases known", digits=0),
         *(Column(name=head, label=head_label(head), unit=unit_of(known, head)) for head in known.heads),
         Column(name="basis", label="What it rests on"),
+        *(Column(name=name, label=label, digits=0) for name, label in WAYS),
     )
     return Table(
         id="therapists",
@@ -130,8 +141,9 @@ def table(known: Known) -> Table:
         columns=columns,
         rows=tuple(rows),
         note=(
-            "In the order of ids, each with its 95 % interval, shrunken towards what the profile foretells. The ranking "
-            "also lets the first few cases count a little; they are not told here. No cases are shown of who opted out."
+            "In the order of ids, each with its 95 % interval, shrunken towards what the profile foretells. The "
+            "ranking also lets the first few cases count a little; they are not told here. Of who opted out of "
+            f"learning no cases are shown. Counts of clients are not shown below {FEWEST_IN_CELL} offers."
         ),
     )
 

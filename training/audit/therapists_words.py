@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from training.audit.reports import FEWEST_CASES, Caseload, Expected, Exposure, TherapistReport
+from training.audit.reports import FEWEST_CASES, NOT_FOR, Caseload, Expected, Exposure, TherapistReport
 
 HEADS = {
     "outcome": "Improvement",
@@ -31,7 +31,7 @@ def amount(value: float, unit: str) -> str:
 def span(one: Expected) -> str:
     """A difference with its unit and interval."""
     ends = f"{amount(one.low, one.unit)} to {amount(one.high, one.unit)}"
-    return f"{amount(one.value, one.unit)} {UNITS[one.unit]} (95 % interval {ends})"
+    return f"{amount(one.value, one.unit)} {UNITS[one.unit]} beside the average therapist (95 % interval {ends})"
 
 
 def reaches_zero(low: float, high: float) -> bool:
@@ -42,13 +42,15 @@ def reaches_zero(low: float, high: float) -> bool:
 def report_lines(report: TherapistReport, clients: int | None = None) -> Iterator[str]:
     """A therapist's report in sentences; `clients` is how many had a choice in the test block."""
     yield _known_line(report)
-    yield from (_expected_line(one, report) for one in report.expected if one.of == "all")
-    yield from _parts_line([one for one in report.expected if one.of != "all"])
+    for head, one in report.expected.items():
+        yield f"{head_label(head)}: {span(one)}, {_behind(one, report)}.{_told(one)}"
+    yield from _kinds_line(report.expected)
     if report.caseload is not None:
         yield from _caseload_lines(report.caseload)
     if report.exposure is not None and clients:
         yield _exposure_line(report.exposure, clients)
     yield _profile_line(report)
+    yield NOT_FOR
 
 
 def _known_line(report: TherapistReport) -> str:
@@ -63,26 +65,24 @@ def _known_line(report: TherapistReport) -> str:
     return f"The model knows {report.cases or 'none'} of your cases{until}."
 
 
-def _expected_line(one: Expected, report: TherapistReport) -> str:
-    said = f"{head_label(one.head)}: {span(one)} beside the average therapist"
-    told = "; no difference can be told" if reaches_zero(one.low, one.high) else ""
-    return f"{said}; {_behind(one, report)}{told}."
+def _told(one: Expected) -> str:
+    return " No difference can be told." if reaches_zero(one.low, one.high) else ""
 
 
 def _behind(one: Expected, report: TherapistReport) -> str:
     if one.cases:
-        return f"{one.cases} of your results are behind it"
+        return f"from {one.cases} of your results"
     if report.learning_opt_out:
         return PROFILE
     return TOO_FEW if (report.cases or 0) < FEWEST_CASES else FEW_RESULTS
 
 
-def _parts_line(parts: list[Expected]) -> Iterator[str]:
+def _kinds_line(expected: Mapping[str, Expected]) -> Iterator[str]:
     """Only of the first head: the numbers of all are there."""
-    mine = [one for one in parts if one.head == parts[0].head]
-    if mine:
-        kinds = ", ".join(f"{_kind(one.of)} {amount(one.value, one.unit)}" for one in mine)
-        yield f"{head_label(mine[0].head)} by kind of client, where at least {FEWEST_CASES} results are known: {kinds}."
+    for head, one in list(expected.items())[:1]:
+        if one.by_kind:
+            kinds = ", ".join(f"{_kind(of)} {amount(told[1], one.unit)}" for of, told in one.by_kind.items())
+            yield f"{head_label(head)} by kind of client, from {FEWEST_CASES} results on: {kinds}."
 
 
 def _kind(of: str) -> str:

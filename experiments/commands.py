@@ -210,3 +210,39 @@ def speed(context: typer.Context, quick: QUICK = False, track: TRACK = True, as_
 
     sizes = FEWER if quick else Sizes()
     conduct(context, partial(run, sizes), sizes.steps, table, None, as_json, track, what="rounds")
+
+
+@app.command("audit_cost")
+def audit_cost(context: typer.Context, quick: QUICK = False, track: TRACK = True, as_json: JSON = False) -> None:
+    """What does an audit of 100,000 episodes and 2,000 therapists take, beside training? Synthetic.
+
+    Example: therapist-fit experiment audit_cost --quick
+    """
+    from experiments.audit_cost import QUICK as FEWER
+    from experiments.audit_cost import STEPS, Size, run, table
+
+    asked = partial(run, FEWER if quick else Size())
+    conduct(context, asked, STEPS, table, None, as_json, track, what="steps")
+
+
+@app.command("audit_truth")
+def audit_truth(
+    context: typer.Context,
+    episodes: EPISODES = 10_000,
+    therapists: THERAPISTS = 150,
+    seeds: SEEDS = 10,
+    quick: QUICK = False,
+    track: TRACK = True,
+    as_json: JSON = False,
+) -> None:
+    """Are the statements of an audit true where the truth is known? Synthetic clinics, some with a harmed group.
+
+    Example: therapist-fit experiment audit_truth --quick
+    """
+    import os
+
+    from experiments.audit_truth import ARMS, run, table
+
+    clinics = QUICK_SEEDS if quick else seeds
+    asked = partial(run, episodes, therapists, clinics, jobs=os.cpu_count() or 1)
+    conduct(context, asked, clinics * (len(ARMS) + 1), table, None, as_json, track)

@@ -1,0 +1,143 @@
+"""Are an audit's statements true? Clinics whose truth is known, audited as any other, and the words held against it.
+
+*Planted*: features behind which the clinic has a match effect or a trait of therapists; each should matter, with its
+sign. *Noise*: columns without any effect; none should drive or matter. *Proxies*: two columns that stand in for
+ethnicity; they, and no others, should be flagged. *Harm*: clinics in which one group is harmed, beside clinics in which
+none is; the group should be named in the one, and no group in the other.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from data.dataset import Dataset
+from data.synthetic.clinic import simulate
+from data.synthetic.plan import Arm, Plan
+from experiments.clinics import each, figure, over_seeds, plans
+from training.audit.document import Audit
+from training.audit.run import audit
+from training.config import TrainConfig
+from training.run import train
+
+PLANTED: Mapping[str, str] = {
+    "wishes_met": "+",
+    "directiveness_gap": "-",
+    "interpersonal_skill": "+",
+    "main_problem_trained": "+",
+}
+"""Features that carry the largest planted effects that columns can carry, with the sign planted."""
+
+HARM = "ethnicity=black"
+ARMS: tuple[Arm, ...] = ("base", "null")
+TOLD = {
+    "planted_matter": "planted feature said to drive or matter",
+    "planted_sign": "planted feature with its sign, never the other",
+    "planted_other_sign": "planted feature with the other sign",
+    "noise_matters": "noise column said to drive or matter",
+    "noise_named": "noise column of the fit called noise",
+    "proxies_flagged": "proxy flagged",
+    "others_flagged": "other feature flagged as a proxy",
+    "harmed_named": "the harmed group named",
+    "groups_named": "any other group named",
+}
+"""What is counted, as the table says it."""
+
+
+def run(
+    episodes: int = 10_000,
+    therapists: int = 150,
+    seeds: int = 10,
+    arms: Sequence[Arm] = ARMS,
+    on_clinic: Callable[[], None] = lambda: None,
+    jobs: int = 1,
+) -> dict[str, Any]:
+    """Shares over clinics of each kind, with intervals; the arm `base` is looked at with and without a harmed group."""
+    size = {"episodes": episodes, "therapists": therapists}
+    wanted = [plan for arm in arms for plan in plans(seeds, arm=arm, **size)]
+    wanted += list(plans(seeds, arm="base", harm=HARM, **size))
+    rows = pd.DataFrame(each(wanted, measure, on_clinic, jobs))
+    found = {
+        str(kind): {name: over_seeds(mine[name]) for name in TOLD if mine[name].notna().all()}
+        for kind, mine in rows.groupby("kind", sort=False)
+    }
+    return {"synthetic": True, **size, "seeds": seeds, "kinds": found}
+
+
+def measure(plan: Plan) -> dict[str, Any]:
+    """One clinic: invented, learned from, audited, and held against its truth."""
+    dataset, truth = simulate(plan)
+    said = truth.describe()
+    with tempfile.TemporaryDirectory() as folder:
+        found = audited(dataset, plan.seed, Path(folder) / "bundle")
+    kind = f"{plan.arm}, {plan.harm} harmed" if plan.harm else str(plan.arm)
+    return {"kind": kind, **of_features(found, said, plan.arm != "null"), **of_groups(found, plan.harm)}
+
+
+def audited(dataset: Dataset, seed: int, folder: Path) -> Audit:
+    """The audit of a bundle learned from the clinic."""
+    train(dataset, TrainConfig(seed=seed), folder)
+    return audit(folder, dataset)
+
+
+def of_features(found: Audit, truth: Mapping[str, Any], planted: bool) -> dict[str, float | None]:
+    """Shares of planted, noise and proxy features that are called what they are; None where nothing is planted."""
+    features = {one.name: one for one in found.importance.features}
+    matter = {name for name, one in features.items() if one.verdict in ("drives", "matters")}
+    proxied = {name for name, one in features.items() if "proxy" in one.flags}
+    noise = [feature_of(name) for name in truth["noise"]]
+    fitted = [name for name in noise if name in features and features[name].part == "fit"]
+    proxies = {name for name in map(feature_of, truth["proxies"]) if name in features}
+    signs = {name: features[name].learned for name in PLANTED if name in features}
+    return {
+        "planted_matter": share([name in matter for name in PLANTED]) if planted else None,
+        "planted_sign": share([signs.get(name) == sign for name, sign in PLANTED.items()]) if planted else None,
+        "planted_other_sign": share([sign in "+-" and sign != PLANTED[n] for n, sign in signs.items()])
+        if planted
+        else None,
+        "noise_matters": share([name in matter for name in noise]),
+        "noise_named": share([features[name].verdict in ("noise", "unused") for name in fitted]),
+        "proxies_flagged": share([name in proxied for name in proxies]),
+        "others_flagged": share([name in proxied for name in features if name not in proxies]),
+    }
+
+
+def of_groups(found: Audit, harm: str | None) -> dict[str, float | None]:
+    """Whether the harmed group is named in a finding a person should look at, and whether any other group is."""
+    section = found.section("groups")
+    assert section is not None
+    findings = [one for one in section.findings if one.level in ("look", "stop") and one.page]
+    attribute, _, value = (harm or "").partition("=")
+    mine = [one for one in findings if one.page == f"group/{attribute}" and value in one.words]
+    return {
+        "harmed_named": float(bool(mine)) if harm else None,
+        "groups_named": float(len(findings) > len(mine)),
+    }
+
+
+def feature_of(column: str) -> str:
+    """The feature of a column that the truth names: `therapists.pets` is `therapist.pets`."""
+    table, _, name = column.partition(".")
+    return f"{table.removesuffix('s')}.{name}"
+
+
+def share(true: Sequence[bool]) -> float:
+    """How many of them are true; 0 of none."""
+    return sum(true) / max(len(true), 1)
+
+
+def table(result: dict[str, Any]) -> Table:
+    """A row for each statement, a column for each kind of clinic."""
+    shown = Table(
+        title=f"{result['seeds']} clinics of each kind, {result['episodes']:,} episodes, {result['therapists']} "
+        "therapists; SYNTHETIC. Shares over clinics, with 95 % intervals"
+    )
+    shown.add_column("statement")
+    for kind in result["kinds"]:
+        shown.add_column(kind, justify="right")
+    for name, words in TOLD.items():
+        shown.add_row(words, *(figure(kind.get(name), 2) if name in kind else "" for kind in result["kinds"].values()))
+    return shown

@@ -1,7 +1,7 @@
 """How the numbers of a bundle vary from refit to refit: made by `train`, read by the audit.
 
-`stability.json`: by head, for each column that ranks its coefficient in SD of the head per SD of the column (`value`;
-`mean` and `sd` over the refits, and `same_sign`, the share of them on its side of 0); for each feature of the client
+`stability.json`: by head its `unit` for one of the link scale; for each column that ranks its coefficient in SD of the
+head per SD of the column (`value`; `mean` and `sd` over the refits, and `same_sign`, the share of them on its side of 0); for each feature of the client
 its share of all contributions to the prognosis (`mean`, and the `low`est and `high`est of the trees grown again, with
 the places `rank_low` to `rank_high` that it took among them); `agreement` is the mean rank correlation of two of them.
 """
@@ -33,13 +33,14 @@ def stability_of(learned: Mapping[str, Learned], material: Material, config: Tra
 def _head(one: Learned, again: Refits, material: Material) -> dict[str, Any]:
     names = material.design.names[material.design.ranking] if one.head.info.parts.columns else ()
     value = one.head.solution.b[len(one.head.solution.b) - len(names) :]
-    unit = head_unit(one) / one.head.info.sd
+    unit = _unit(one)
     features = [material.features.feature_of[name] for name in material.features.columns_of("client")]
     trees, agreement = _contributions(again.contributions, [*features, *one.head.info.landmark])
-    return {"columns": _columns(names, value * unit, again.coefficients * unit), "trees": trees, "agreement": agreement}
+    columns = _columns(names, value * (unit / one.head.info.sd), again.coefficients * (unit / one.head.info.sd))
+    return {"unit": unit, "columns": columns, "trees": trees, "agreement": agreement}
 
 
-def head_unit(one: Learned) -> float:
+def _unit(one: Learned) -> float:
     """The head's own unit for one of the link scale: 1, or the probability gained at the mean result."""
     if one.head.info.kind == "gaussian":
         return 1.0

@@ -36,6 +36,7 @@ Bools = npt.NDArray[np.bool_]
 FEWEST_RESULTS = 50
 """With fewer results of clients who had a choice, none is used."""
 ROUNDING = 1e-12
+DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,12 @@ class Figures:
 
     def interval(self, at: int) -> Interval:
         """One of them."""
-        return Interval(value=float(self.value[at]), low=float(self.low[at]), high=float(self.high[at]))
+        return rounded(self.value[at], self.low[at], self.high[at])
+
+
+def rounded(value: float, low: float, high: float) -> Interval:
+    """An interval to as many digits as anyone reads."""
+    return Interval(value=round(float(value), DIGITS), low=round(float(low), DIGITS), high=round(float(high), DIGITS))
 
 
 def figures(values: Floats, weight: Floats, resamples: Resamples) -> Figures:

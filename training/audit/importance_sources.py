@@ -72,22 +72,24 @@ class Sources:
         return list(dict.fromkeys(source.kind for source in self.ranking))
 
 
-def sources_of(bundle: Bundle, policy: Policy) -> Sources:
-    """What the bundle goes by; results only as far as a head has them."""
-    columns: dict[str, list[str]] = {}
-    for column, feature in bundle.features.feature_of.items():
-        columns.setdefault(feature, []).append(column)
-    found = [_feature(name, tuple(mine), bundle, policy) for name, mine in columns.items()]
-    ranking = [one for one in found if one.ranks]
-    results = [Source(name, RESULTS[name], "results", None) for name in RESULTS if _learned(bundle, name)]
-    return Sources((*ranking, *results), tuple(one for one in found if not one.ranks))
+def sources_of(bundles: Sequence[Bundle], policy: Policy) -> Sources:
+    """What these bundles of one configuration go by, features as the first has them; results as far as any head has."""
+    columns: dict[str, dict[str, None]] = {}
+    for bundle in bundles:
+        for column, feature in bundle.features.feature_of.items():
+            columns.setdefault(feature, {})[column] = None
+    declared = {name: words for bundle in reversed(bundles) for name, words in bundle.features.declared.items()}
+    found = [_feature(name, tuple(mine), declared.get(name), policy) for name, mine in columns.items()]
+    learned = [name for name in RESULTS if any(_learned(bundle, name) for bundle in bundles)]
+    results = [Source(name, RESULTS[name], "results", None) for name in learned]
+    return Sources((*(one for one in found if one.ranks), *results), tuple(one for one in found if not one.ranks))
 
 
-def _feature(name: str, columns: tuple[str, ...], bundle: Bundle, policy: Policy) -> Source:
+def _feature(name: str, columns: tuple[str, ...], declared: str | None, policy: Policy) -> Source:
     if name in CATALOG:
         return Source(name, CATALOG[name].meaning, CATALOG[name].group, policy.rule(name), columns)
     kind: Kind = "client" if name.startswith("client.") else "therapist"
-    return Source(name, bundle.features.declared.get(name, name), kind, policy.rule(name), columns, declared=True)
+    return Source(name, declared or name, kind, policy.rule(name), columns, declared=True)
 
 
 def _learned(bundle: Bundle, name: str) -> bool:
@@ -129,4 +131,5 @@ def clusters(columns: Floats, member: Floats, seed: int) -> Ints:
     np.maximum.at(near, (of[row], of[column]), related[row, column])
     np.fill_diagonal(near, 1.0)
     tree = linkage(squareform(np.clip(1 - near, 0.0, 1.0), checks=False), "average")
-    return fcluster(tree, 1 - TOGETHER, "distance").astype(np.int64)
+    found: Ints = fcluster(tree, 1 - TOGETHER, "distance").astype(np.int64)
+    return found

@@ -1,29 +1,35 @@
 """Runs in MLflow, bundles in its registry, and the promotion of one through the gate. One real store for all tests."""
 
+import datetime as dt
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from data.decisions import Decision, history
+from data.decisions import Decision, history, published
 from data.errors import GateError, NotFoundError
 from data.migrating import open_database
 from features.policy import Policy
+from training.audit.document import Audit
 from training.bundle import Bundle
+from training.deciding import Wish, decide, publish
 from training.gate import unmet
+from training.models import app as models_app
 from training.run import Trained
 from training.storage import Beside, load, read_spans, read_stability, read_tested, save
 
 if TYPE_CHECKING:
     from training.registry.tracking import Tracked
+    from training.registry.verdicts import Verdict
 
 ROOT = Path(__file__).parents[2]
 
@@ -173,20 +179,64 @@ def database(place: Path) -> str:
     return f"sqlite:///{place / 'decisions.db'}"
 
 
+@pytest.fixture
+def fresh(new_database: Callable[[str, Path], str], tmp_path: Path) -> str:
+    """A record of decisions on which nothing stands yet."""
+    return new_database("sqlite", tmp_path)
+
+
 def decided(database: str) -> dict[str, Decision]:
     return {one.bundle_id: one for one in history(open_database(database))}
+
+
+FLAGS = {"wishes_met": "learned the other way than expected"}
+
+
+def conclude(*asked: Any, **more: Any) -> "Verdict":
+    from training.registry.verdicts import conclude as conclude_on
+
+    return conclude_on(*asked, **more)
+
+
+def put_before_people(audit: Audit, version: str, database: str) -> None:
+    publish(open_database(database), audit.model_dump_json().encode(), version)
+
+
+@pytest.fixture
+def audit(trained: Trained, an_audit: Callable[..., Audit]) -> Audit:
+    """An audit of the bundle, said to be of real people, that flags one of its features."""
+    bundle = load(trained.folder)
+    return an_audit(bundle.manifest, bundle.features.words, FLAGS, synthetic=False)
+
+
+def refusal(version: str, who: str, database: str, policy: Policy | None = None) -> list[str]:
+    from training.registry.models import promote
+
+    before = history(open_database(database))
+    with pytest.raises(GateError) as caught:
+        promote(version, who, "looked at it", database, policy)
+    assert history(open_database(database)) == before
+    return [str(problem) for problem in caught.value.problems]
+
+
+def forbidding(name: str) -> Policy:
+    policy = Policy.read()
+    rule = policy.feature[name].model_copy(update={"status": "forbidden", "reason": "it harms"})
+    return policy.model_copy(update={"feature": {**policy.feature, name: rule}})
 
 
 def test_the_gate_refuses_with_every_condition_that_is_missed(
     tracked: "list[Tracked]", database: str, trained: Trained
 ):
-    from training.registry.models import find, promote
+    from training.registry.models import find
 
-    expected = unmet(load(trained.folder), Policy.read())
+    bundle = load(trained.folder)
+    expected = [str(problem) for problem in unmet(bundle, Policy.read())]
     assert len(expected) > 1  # a small clinic proves little
-    with pytest.raises(GateError) as caught:
-        promote(tracked[0].version, "A. Lead", "looked at it", database)
-    assert caught.value.problems == expected
+    lines = refusal(tracked[0].version, "A. Lead", database)
+    assert lines[: len(expected)] == expected
+    names = [line.split(":")[0] for line in lines[len(expected) :]]
+    assert names == [*sorted(bundle.features.words), f"bundle {bundle.manifest.bundle_id}"]
     assert "champion" not in find(tracked[0].version).aliases
 
 
@@ -196,7 +246,7 @@ def test_a_demonstration_may_pass_on_synthetic_data_and_the_record_says_so(
     from training.registry.models import find, promote
 
     done = promote(tracked[0].version, "demo", "a demonstration", database)
-    assert done.waived == unmet(load(trained.folder), Policy.read())
+    assert done.waived[: len(unmet(load(trained.folder), Policy.read()))] == unmet(load(trained.folder), Policy.read())
     assert find("champion").version == tracked[0].version
     kept = decided(database)[done.bundle_id]
     assert (kept.action, kept.who) == ("promote", "demo")
@@ -204,23 +254,109 @@ def test_a_demonstration_may_pass_on_synthetic_data_and_the_record_says_so(
 
 
 def test_nobody_demonstrates_on_real_people(tracked: "list[Tracked]", database: str):
-    from training.registry.models import promote
-
     for version in (tracked[1].version, tracked[2].version):  # whether it passes the gate or not
-        with pytest.raises(GateError, match="the name demo is for synthetic data"):
-            promote(version, "demo", "a demonstration", database)
+        assert any("the name demo is for synthetic data" in line for line in refusal(version, "demo", database))
 
 
-def test_a_bundle_that_passes_is_promoted_by_a_named_person_on_the_record(tracked: "list[Tracked]", database: str):
+def test_a_demonstration_never_serves_a_forbidden_feature_or_what_a_person_rejected(
+    tracked: "list[Tracked]", fresh: str, audit: Audit
+):
+    version = tracked[0].version
+    lines = refusal(version, "demo", fresh, forbidding("wishes_met"))
+    assert any(line.startswith("wishes_met: forbidden: it harms") for line in lines)
+    put_before_people(audit, version, fresh)
+    conclude(version, "reject", "A. Lead", "older adults lose", database=fresh)
+    assert any(
+        "rejected by A. Lead" in line and "older adults lose" in line for line in refusal(version, "demo", fresh)
+    )
+
+
+def test_a_bundle_is_decided_on_by_its_audit_alone(tracked: "list[Tracked]", fresh: str):
+    with pytest.raises(GateError, match=f"version {tracked[2].version}: not audited"):
+        conclude(tracked[2].version, "approve", "A. Lead", "liked it", database=fresh)
+
+
+def test_a_bundle_that_passes_is_promoted_by_a_named_person_on_the_record(
+    tracked: "list[Tracked]", fresh: str, audit: Audit
+):
     from training.registry.models import find, promote
 
-    done = promote(tracked[2].version, "A. Lead", "read the card", database)
+    version, features = tracked[2].version, set(audit.features)
+    put_before_people(audit, version, fresh)
+    signed = conclude(version, "sign", "A. Lead", "read it", database=fresh)
+    assert signed.as_json()["unsigned"] == ["wishes_met"]
+    assert set(signed.decision.features or ()) == features - {"wishes_met"}
+    with pytest.raises(GateError, match="wishes_met: unsigned: flagged"):
+        conclude(version, "approve", "A. Lead", "read it", database=fresh)
+    conclude(version, "sign", "A. Lead", "read it", ("wishes_met",), fresh)
+    assert [line.split(":")[1] for line in refusal(version, "A. Lead", fresh)] == [" not approved"]
+    assert conclude(version, "approve", "A. Lead", "read it", database=fresh).left == []
+    done = promote(version, "A. Lead", "read the card", fresh)
     assert done.waived == []
-    assert find("champion").version == tracked[2].version
-    kept = decided(database)[done.bundle_id]
+    assert find("champion").version == version
+    kept = decided(fresh)[done.bundle_id]
     assert (kept.action, kept.who, kept.reason) == ("promote", "A. Lead", "read the card")
     assert kept.policy_hash == Policy.read().hash()
-    assert kept.evidence_hash
+    assert kept.evidence_hash == published(open_database(fresh))[0].evidence_hash
+
+
+def test_a_rejection_after_the_approval_stops_promotion_and_return(tracked: "list[Tracked]", fresh: str, audit: Audit):
+    from training.registry.models import promote, rollback
+
+    version = tracked[2].version
+    put_before_people(audit, version, fresh)
+    conclude(version, "sign", "A. Lead", "read it", ("wishes_met",), fresh)
+    conclude(version, "approve", "A. Lead", "read it", database=fresh)
+    promote(version, "A. Lead", "read the card", fresh)
+    (line,) = refusal(version, "A. Lead", fresh, forbidding("wishes_met"))[:1]
+    assert line.startswith("wishes_met: forbidden")
+    with pytest.raises(GateError, match="wishes_met: forbidden: it harms"):
+        rollback("A. Lead", "as before", version, fresh, forbidding("wishes_met"))
+    conclude(version, "reject", "B. Lead", "more clients leave early", database=fresh)
+    assert [line for line in refusal(version, "A. Lead", fresh) if "rejected by B. Lead" in line]
+    with pytest.raises(GateError, match=r"rejected by B\. Lead on .*: more clients leave early"):
+        rollback("A. Lead", "as before", version, fresh)
+    conclude(version, "approve", "B. Lead", "it was another cause", database=fresh)
+    assert rollback("A. Lead", "as before", version, fresh).version == version
+
+
+def test_a_changed_rule_and_a_newer_audit_that_flags_more_stop_the_promotion_by_name(
+    tracked: "list[Tracked]", fresh: str, audit: Audit, trained: Trained, an_audit: Callable[..., Audit]
+):
+    version, bundle = tracked[2].version, load(trained.folder)
+    put_before_people(audit, version, fresh)
+    conclude(version, "sign", "A. Lead", "read it", ("wishes_met",), fresh)
+    conclude(version, "approve", "A. Lead", "read it", database=fresh)
+    policy = Policy.read()
+    rule = policy.feature["recency"].model_copy(update={"expected": "-"})
+    changed = policy.model_copy(update={"feature": {**policy.feature, "recency": rule}})
+    lines = refusal(version, "A. Lead", fresh, changed)
+    assert [line.split(":")[0] for line in lines if "unsigned" in line] == ["recency"]
+    flags = {**FLAGS, "severity": "unstable"}
+    later = dt.datetime(2026, 2, 2, tzinfo=dt.UTC)
+    newer = an_audit(bundle.manifest, bundle.features.words, flags, synthetic=False, made_at=later)
+    put_before_people(newer, version, fresh)
+    assert [line.split(":")[0] for line in refusal(version, "A. Lead", fresh)] == ["severity"]
+
+
+def test_the_command_line_and_the_function_write_the_same_row(
+    tracked: "list[Tracked]", new_database: Callable[[str, Path], str], tmp_path: Path, audit: Audit
+):
+    version, rows = tracked[2].version, []
+    for through in ("command", "function"):
+        url = new_database("sqlite", tmp_path)
+        put_before_people(audit, version, url)
+        conclude(version, "sign", "A. Lead", "read it", ("wishes_met",), url)
+        if through == "command":
+            said = ["approve", version, "--who", "A. Lead", "--reason", "read it", "--database", url, "--json"]
+            done = CliRunner().invoke(models_app, said)
+            assert done.exit_code == 0, done.output
+            assert json.loads(done.stdout)["action"] == "approve"
+        else:
+            wish = Wish("approve", "A. Lead", "read it", bundle_id=audit.bundle_id)
+            decide(open_database(url), wish, audit, audit.model_dump_json().encode(), version)
+        rows.append(replace(history(open_database(url))[-1], made_at=audit.made_at))
+    assert rows[0] == rows[1]
 
 
 # --- scoring --------------------------------------------------------------------------------------------------------

@@ -100,15 +100,15 @@ def export(name: str, folder: Path | str) -> Path:
     return part.rename(folder)
 
 
-def promote(name: str, who: str, reason: str, database: str | None = None) -> Promotion:
-    """Makes a version the champion. Raises GateError with every condition it misses.
+def promote(name: str, who: str, reason: str, database: str | None = None, policy: Policy | None = None) -> Promotion:
+    """Makes a version the champion, under today's policy if none is given. Raises GateError with all that is missing.
 
     `who` is a named person. The name `demo` is for test runs on synthetic data: it may pass the gate unmet, and the
     record says so; what `training.gate.never` names stops it too.
     """
     _named(who, reason)
     one = find(name)
-    bundle, policy = read_version(one), Policy.read()
+    bundle, policy = read_version(one), policy or Policy.read()
     served = next((v.bundle_id for v in versions() if CHAMPION in v.aliases), None)
     untested = unmet(bundle, policy, None if served == bundle.manifest.bundle_id else served)
     with deciding(open_database(database)) as connection:
@@ -123,7 +123,9 @@ def promote(name: str, who: str, reason: str, database: str | None = None) -> Pr
     return Promotion(one.version, bundle.manifest.bundle_id, decision_id, problems)
 
 
-def rollback(who: str, reason: str, name: str | None = None, database: str | None = None) -> Promotion:
+def rollback(
+    who: str, reason: str, name: str | None = None, database: str | None = None, policy: Policy | None = None
+) -> Promotion:
     """Makes an earlier champion the champion again: the one before the present one, or the version that is named.
 
     Raises GateError for one that never was the champion (it has not been through the gate), that was rejected since,
@@ -143,7 +145,7 @@ def rollback(who: str, reason: str, name: str | None = None, database: str | Non
         raise GateError([Problem("model", one.version, rule, f"therapist-fit models promote {one.version}")])
     bundle = read_version(one)
     with deciding(engine) as connection:
-        record = Record(connection, Policy.read(), TENANT)
+        record = Record(connection, policy or Policy.read(), TENANT)
         refused = never(bundle, record, who)
         if refused:
             raise GateError(refused)

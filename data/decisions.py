@@ -59,8 +59,13 @@ class Evidence(NamedTuple):
 def deciding(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction in which nobody else decides: what it reads still holds when it appends."""
     with writing(engine) as connection:
-        take_turns(connection, _TURN)
+        decide_in_turn(connection)
         yield connection
+
+
+def decide_in_turn(connection: sa.Connection) -> None:
+    """Whoever else decides waits until this transaction ends."""
+    take_turns(connection, _TURN)
 
 
 def append_decision(engine: sa.Engine, decision: Decision, tenant: str = TENANT) -> str:

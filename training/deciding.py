@@ -9,7 +9,18 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from data.decisions import Decision, Evidence, append_in, deciding, history, keep_evidence, now_in, published_in
+from data.database import writing
+from data.decisions import (
+    Decision,
+    Evidence,
+    append_in,
+    decide_in_turn,
+    deciding,
+    history,
+    keep_evidence,
+    now_in,
+    published_in,
+)
 from data.errors import GateError, Problem
 from data.sql import TENANT
 from features.policy import Policy
@@ -20,11 +31,14 @@ MOST_WHO = 200
 """Longest name that the table keeps."""
 
 
+Verb = Literal["sign", "approve", "reject"]
+
+
 @dataclass(frozen=True)
 class Wish:
     """What a person wants to put on record about the bundle of an audit."""
 
-    action: Literal["sign", "approve", "reject"]
+    action: Verb
     who: str
     reason: str
     features: tuple[str, ...] = ()
@@ -47,32 +61,46 @@ def decide(
     `evidence` is `audit.json` byte for byte, `version` the bundle's number in the registry, `policy` today's if not
     given. Raises GateError with everything that stands against it; then nothing is written.
     """
+    with writing(engine) as connection:
+        return decide_in(connection, wish, audit, evidence, version, tenant, policy)
+
+
+def decide_in(
+    connection: sa.Connection,
+    wish: Wish,
+    audit: Audit,
+    evidence: bytes,
+    version: str,
+    tenant: str = TENANT,
+    policy: Policy | None = None,
+) -> Decision:
+    """The same within a transaction that writes; others who decide wait until it ends."""
+    decide_in_turn(connection)
     policy = policy or Policy.read()
     seen = Evidence(evidence_hash(evidence), audit.bundle_id, version, audit.made_at)
-    with deciding(engine) as connection:
-        record = Record(connection, policy, tenant)
-        problems = _person(wish, audit) + _matching(wish, audit, evidence)
-        problems += _today(wish, audit, seen, policy, published_in(connection, tenant)) + _named(wish, audit, policy)
-        if wish.action == "approve":
-            problems += policy.refused(signable(audit)) + record.unsigned(asked_of(audit), wish.who)
-        covered = _covered(wish, audit, policy)
-        if wish.action == "sign" and not covered and not problems:
-            rule = "every feature is flagged or not allowed, and none was named"
-            problems.append(Problem("features", "none to sign", rule, "name each flagged one that you sign"))
-        if problems:
-            raise GateError(problems)
-        keep_evidence(connection, seen, evidence, tenant)
-        decision = Decision(
-            wish.action,
-            audit.bundle_id,
-            wish.who.strip(),
-            wish.reason.strip(),
-            policy.hash(),
-            seen.evidence_hash,
-            features=covered if wish.action == "sign" else None,
-        )
-        decision = now_in(connection, decision, tenant)
-        append_in(connection, decision, tenant)
+    record = Record(connection, policy, tenant)
+    problems = _person(wish, audit) + _matching(wish, audit, evidence)
+    problems += _today(wish, audit, seen, policy, published_in(connection, tenant)) + _named(wish, audit, policy)
+    if wish.action == "approve":
+        problems += policy.refused(signable(audit)) + record.unsigned(asked_of(audit), wish.who)
+    covered = _covered(wish, audit, policy)
+    if wish.action == "sign" and not covered and not problems:
+        rule = "every feature is flagged or not allowed, and none was named"
+        problems.append(Problem("features", "none to sign", rule, "name each flagged one that you sign"))
+    if problems:
+        raise GateError(problems)
+    keep_evidence(connection, seen, evidence, tenant)
+    decision = Decision(
+        wish.action,
+        audit.bundle_id,
+        wish.who.strip(),
+        wish.reason.strip(),
+        policy.hash(),
+        seen.evidence_hash,
+        features=covered if wish.action == "sign" else None,
+    )
+    decision = now_in(connection, decision, tenant)
+    append_in(connection, decision, tenant)
     return decision
 
 

@@ -59,8 +59,8 @@ class Exposure(Part):
     """Clients to whom the therapist was available."""
     first: int
     first_five: int
-    seen: int
-    """Clients who saw this therapist."""
+    seen: int | None
+    """Clients who saw this therapist; None for who opted out of learning."""
 
 
 class TherapistReport(Part):

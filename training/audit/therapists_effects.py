@@ -124,21 +124,25 @@ def _usual_log_odds(head: Head) -> float:
     return float(head.solution.b[0] + head.solution.b[1] * head.constant)
 
 
-def reliability(bundle: Bundle, name: str, client: Floats) -> Floats:
-    """How much own cases tell of each known therapist, (K,), 0 to 1: 1 less what they leave of the prior variance."""
+def prior_variance(bundle: Bundle, name: str, client: Floats) -> float:
+    """Variance between therapists of one profile, on the link scale."""
     head = bundle.heads[name]
     z = client[used_effects(bundle.design, head.info.parts)]
-    prior = float(z @ head.solution.prior @ z)
+    return float(z @ head.solution.prior @ z)
+
+
+def reliability(bundle: Bundle, name: str, client: Floats) -> Floats:
+    """How much own cases tell of each known therapist, (K,), 0 to 1: 1 less what they leave of the prior variance."""
+    head, prior = bundle.heads[name], prior_variance(bundle, name, client)
     if prior <= 0:
         return np.zeros(len(bundle.records.ids))
+    z = client[used_effects(bundle.design, head.info.parts)]
     left = np.einsum("q,nqr,r->n", z, head.solution.within, z) / prior
     return np.clip(1 - left, 0.0, 1.0)
 
 
 def reliability_in_theory(bundle: Bundle, name: str, client: Floats, cases: Floats) -> Floats:
     """n / (n + noise / variance between therapists): what n cases tell of the mean of one therapist."""
-    head = bundle.heads[name]
-    z = client[used_effects(bundle.design, head.info.parts)]
-    prior = float(z @ head.solution.prior @ z)
+    head, prior = bundle.heads[name], prior_variance(bundle, name, client)
     noise = head.solution.noise / (per_link(head) if head.info.kind == "binary" else 1.0)
     return cases / (cases + noise / prior) if prior > 0 else np.zeros(len(cases))

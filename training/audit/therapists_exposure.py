@@ -1,6 +1,5 @@
 """Exposure: whom the ranking would have shown to clients of the test block, beside whom they saw."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -211,14 +210,17 @@ def parts(found: Shown) -> list[Table | Chart]:
     ]
 
 
-def exposures(ids: Sequence[str], found: Shown | None) -> list[Exposure | None]:
+def exposures(known: Known, found: Shown | None) -> list[Exposure | None]:
     """By therapist; None for who was available to fewer than 10 clients."""
     if found is None:
-        return [None] * len(ids)
-    times = {way: found.exposure(way).round().astype(np.int64).tolist() for way in ("first", "first_five", "seen")}
+        return [None] * len(known.ids)
+    offered = found.times_offered.tolist()
+    seen, first, five = (
+        found.exposure(way).round().astype(np.int64).tolist() for way in ("seen", "first", "first_five")
+    )
     return [
-        Exposure(offered=offered, **{way: values[i] for way, values in times.items()})
-        if offered >= FEWEST_IN_CELL
+        Exposure(offered=count, first=first[i], first_five=five[i], seen=None if known.opted_out[i] else seen[i])
+        if count >= FEWEST_IN_CELL
         else None
-        for i, offered in enumerate(found.times_offered.tolist())
+        for i, count in enumerate(offered)
     ]

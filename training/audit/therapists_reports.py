@@ -49,7 +49,7 @@ def reports(known: Known, shown: Shown | None) -> dict[str, TherapistReport]:
     """By therapist id."""
     bundle = known.looked_at.bundle
     everyone = {head: _Head(known, head) for head in known.heads}
-    caseloads, seen = mixes(known), exposures(known.ids, shown)
+    caseloads, seen = mixes(known), exposures(known, shown)
     records = on_record(bundle, known.prepared.columns)
     updated = _days(known)
     found = {}

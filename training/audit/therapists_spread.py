@@ -8,7 +8,7 @@ from scipy.special import ndtr
 from training.audit.charts import INK, SOFT, chart, plain_axes
 from training.audit.document import Cell, Chart, Column, Estimate, Finding, Table
 from training.audit.reports import FEWEST_CASES
-from training.audit.therapists_effects import Z95, Effect, reliability, unit
+from training.audit.therapists_effects import Z95, Effect, per_link, prior_variance, reliability, unit
 from training.audit.therapists_exposure import Shown, exposures
 from training.audit.therapists_known import Known
 from training.audit.therapists_words import FEW_RESULTS, OPTED_OUT, TOO_FEW, UNITS, amount, head_label
@@ -34,11 +34,12 @@ def beyond(effect: Effect) -> Bools:
 
 
 def beyond_in_theory(known: Known, head: str) -> float:
-    """How many would be expected to: posterior means have variance v r, posteriors v (1 - r), with reliability r."""
+    """How many would be, were therapists normal: estimates vary by what profiles say and by prior variance x r."""
     bundle, named = known.looked_at.bundle, known.named(head)
     place = [bundle.place[one] for one, told in zip(known.ids, named, strict=True) if told]
-    r = np.clip(reliability(bundle, head, known.usual)[place], 1e-6, 1 - 1e-6)
-    return float(2 * ndtr(-Z95 * np.sqrt((1 - r) / r)).sum())
+    own = prior_variance(bundle, head, known.usual) * reliability(bundle, head, known.usual)[place]
+    spread = own * per_link(bundle.heads[head]) ** 2 + known.by_profile[head].value[named].var()
+    return float(2 * ndtr(-Z95 * known.with_own[head].sd[named] / np.sqrt(np.maximum(spread, 1e-12))).sum())
 
 
 def words(known: Known, head: str) -> str:
@@ -115,7 +116,7 @@ def _drawn(place: Floats, ends: list[Floats], ylabel: str) -> Figure:
 
 def table(known: Known, shown: Shown | None) -> Table:
     """Everyone by id: cases, for each head what is told of them, and how often they would be shown."""
-    seen = exposures(known.ids, shown)
+    seen = exposures(known, shown)
     told = {head: known.told(head) for head in known.heads}
     factor = {head: _factor(known, head) for head in known.heads}
     rows = [

@@ -43,7 +43,7 @@ def report_lines(report: TherapistReport, clients: int | None = None) -> Iterato
     """A therapist's report in sentences; `clients` is how many had a choice in the test block."""
     yield _known_line(report)
     for head, one in report.expected.items():
-        yield f"{head_label(head)}: {span(one)}, {_behind(one, report)}.{_told(one)}"
+        yield f"{head_label(head)}: {span(one)}; {_behind(one, report)}.{_told(one)}"
     yield from _kinds_line(report.expected)
     if report.caseload is not None:
         yield from _caseload_lines(report.caseload)
@@ -97,9 +97,10 @@ def _caseload_lines(mix: Caseload) -> Iterator[str]:
 
 
 def _exposure_line(one: Exposure, clients: int) -> str:
+    seen = "" if one.seen is None else f" and {one.seen} did"
     return (
-        f"Of {clients} clients who were looked back at, {one.offered} could have seen you and {one.seen} did; the "
-        f"ranking would have placed you first for {one.first} and among the first five for {one.first_five}."
+        f"Of {clients} clients who were looked back at, {one.offered} could have seen you{seen}; the ranking would "
+        f"have placed you first for {one.first} and among the first five for {one.first_five}."
     )
 
 

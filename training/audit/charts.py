@@ -140,7 +140,7 @@ def intervals(
     labels: Sequence[str], values: Floats, low: Floats, high: Floats, xlabel: str, zero: bool = True
 ) -> Canvas:
     """A dot with its interval for each label, one below the other, the first on top."""
-    canvas, axes, at = _rows(labels, xlabel)
+    canvas, axes, at = rows_of(labels, xlabel)
     axes.hlines(at, low, high, color=SOFT, linewidth=2)
     axes.plot(values, at, "o", color=INK, markersize=4.5)
     if zero:
@@ -150,12 +150,12 @@ def intervals(
 
 def bars(labels: Sequence[str], values: Floats, xlabel: str) -> Canvas:
     """A bar for each label, one below the other, the first on top."""
-    canvas, axes, at = _rows(labels, xlabel)
+    canvas, axes, at = rows_of(labels, xlabel)
     axes.barh(at, values, color=INK, height=1.2 * 0.7)
     return canvas
 
 
-def _rows(labels: Sequence[str], xlabel: str) -> tuple[Canvas, Axes, Floats]:
+def rows_of(labels: Sequence[str], xlabel: str) -> tuple[Canvas, Axes, Floats]:
     """Axes with a line for each label, as high as its text; where each line is."""
     names = [wrapped(label) for label in labels]
     tall = np.array([0.5 + 0.9 * (1 + name.count("\n")) for name in names])
@@ -187,10 +187,10 @@ def line(axes: Axes, x: Floats, value: Floats, low: Floats, high: Floats, zero: 
     axes.plot(x, value, color=INK, linewidth=2)
 
 
-def points(axes: Axes, x: Floats, value: Floats, low: Floats, high: Floats) -> None:
-    """Hollow squares with intervals, to be told from a line and from dots."""
-    axes.vlines(x, low, high, color=WARM, linewidth=1.2)
-    axes.plot(x, value, "s", color=WARM, markerfacecolor="white", markersize=4.5)
+def points(axes: Axes, at: Floats, value: Floats, low: Floats, high: Floats, across: bool = False) -> None:
+    """Hollow squares with intervals, to be told from a line and from dots; `across` where values lie along x."""
+    (axes.hlines if across else axes.vlines)(at, low, high, color=WARM, linewidth=1.2)
+    axes.plot(*((value, at) if across else (at, value)), "s", color=WARM, markerfacecolor="white", markersize=4.5)
 
 
 def density(axes: Axes, seen: Floats, xlabel: str, bins: int = BINS) -> None:

@@ -1,10 +1,11 @@
 """`train` and `models` on the command line."""
 
+import datetime as dt
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from typer.testing import CliRunner
 
 from data.dataset import write
 from data.errors import DataError, GateError, NotFoundError
+from data.migrating import open_database
 from training import commands, models
+from training.audit.document import Audit, evidence_hash
+from training.deciding import Wish, decide, publish
 
 RUNNER = CliRunner()
 CONFIG = 'bootstraps = 50\n[[heads]]\nname = "outcome"\nsource = "outcome"\nweight = 1\n'
@@ -96,6 +100,48 @@ def test_models_promote_refuses_and_a_demonstration_says_what_it_waives():
     assert "demonstration only, not met:" in words
 
 
+@pytest.fixture
+def looked_at(said: dict[str, Any], an_audit: Callable[..., Audit]) -> Audit:
+    """An audit of the bundle, newer than any other, before those who decide."""
+    found = an_audit(said["bundle_id"], synthetic=True, made_at=dt.datetime(2100, 1, 1, tzinfo=dt.UTC))
+    engine = open_database()
+    publish(engine, found.model_dump_json().encode(), "1")
+    decide(engine, Wish("sign", "A. Lead", "read it"), found, found.model_dump_json().encode(), "1")
+    engine.dispose()
+    return found
+
+
+def test_models_approve_and_reject_put_a_verdict_on_record(looked_at: Audit):
+    done = json.loads(models_say("approve", "1", "--who", "A. Lead", "--reason", "nobody loses", "--json"))
+    assert (done["action"], done["version"], done["who"]) == ("approve", "1", "A. Lead")
+    assert done["evidence_hash"] == evidence_hash(looked_at.model_dump_json().encode())
+    assert done["unsigned"] == []
+    words = models_say("reject", "1", "--who", "A. Lead", "--reason", "older adults lose")
+    assert words.startswith(f"rejected: bundle {looked_at.bundle_id} (version 1), by A. Lead, on audit ")
+    refused = RUNNER.invoke(models.app, ["approve", "1", "--who", " ", "--reason", "nobody loses"])
+    assert isinstance(refused.exception, GateError)
+    assert [problem.where for problem in refused.exception.problems] == ["who"]
+
+
+def test_models_history_tells_every_decision_and_what_was_served_on_a_day(looked_at: Audit):
+    told = json.loads(models_say("history", "--json"))["decisions"]
+    last = told[-1]
+    assert (last["action"], last["who"], last["reason"], last["version"]) == ("sign", "A. Lead", "read it", "1")
+    assert set(last["features"]) == {"severity", "wishes_met"}
+    assert f"(bundle {looked_at.bundle_id}), 2 features  by A. Lead: read it" in models_say("history")
+    day = json.loads(models_say("history", "--on", last["made_at"][:10], "--json"))
+    assert day["at_start"] is None
+    assert (day["at_end"]["action"], day["at_end"]["who"]) == ("promote", "demo")
+    assert len(day["changes"]) == 2  # promoted twice above
+    assert "served at the end of the day:   version 1" in models_say("history", "--on", last["made_at"][:10])
+    long_ago = json.loads(models_say("history", "--on", "2020-01-01", "--json"))
+    assert (long_ago["at_end"], long_ago["decisions"]) == (None, [])
+
+
+def test_what_will_be_served_tomorrow_is_not_known():
+    assert RUNNER.invoke(models.app, ["history", "--on", "2999-01-01"]).exit_code == 2
+
+
 @pytest.mark.usefixtures("said")
 def test_a_model_that_is_not_there_is_an_error():
     assert isinstance(RUNNER.invoke(models.app, ["show", "77"]).exception, NotFoundError)
@@ -138,7 +184,18 @@ def test_the_program_exits_with_1_and_names_column_and_rule(place: Path):
     assert "known after the match is never a feature" in done.stderr
 
 
-@pytest.mark.parametrize("told", [["--help"], ["promote", "--help"], ["export", "--help"], ["show", "--help"]])
+@pytest.mark.parametrize(
+    "told",
+    [
+        ["--help"],
+        ["promote", "--help"],
+        ["approve", "--help"],
+        ["reject", "--help"],
+        ["history", "--help"],
+        ["export", "--help"],
+        ["show", "--help"],
+    ],
+)
 def test_help_has_an_example(told: list[str]):
     done = RUNNER.invoke(models.app, told)
     assert done.exit_code == 0

@@ -1,15 +1,20 @@
 """The gate: every condition that a bundle misses, in words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from data.migrating import open_database
 from features.policy import Policy
+from training.audit.document import Audit
 from training.bundle import Bundle
-from training.gate import unmet
+from training.deciding import Wish, decide
+from training.gate import never, undecided, unmet
 from training.run import Trained
+from training.signing import Record
 
 Said = Callable[..., Bundle]
 HEAD = {
@@ -209,3 +214,47 @@ def test_a_challenger_is_held_to_the_same_limit_beside_the_champion(said: Said):
 def test_a_champion_that_could_not_be_fitted_again_is_said(said: Said):
     (line,) = told_beside(said(evaluation=beside(note="cannot be fitted on these data")))
     assert "cannot be fitted on these data" in line
+
+
+# --- decisions ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def engine(database: str) -> Iterator[sa.Engine]:
+    found = open_database(database)
+    yield found
+    found.dispose()
+
+
+def test_without_any_decision_every_feature_and_the_approval_are_missing(engine: sa.Engine, said: Said):
+    bundle = said(bundle_id="b1")
+    with engine.connect() as connection:
+        missing = undecided(bundle, Record(connection, Policy.read(), "default"), "A. Lead")
+    assert [one.where for one in missing] == [*sorted(bundle.features.words), f"bundle {bundle.manifest.bundle_id}"]
+
+
+def test_a_bundle_whose_features_are_signed_and_that_is_approved_passes(
+    engine: sa.Engine, said: Said, an_audit: Callable[..., Audit]
+):
+    bundle = said(bundle_id="b1")
+    audit = an_audit(bundle.manifest, bundle.features.words)
+    for action in ("sign", "approve"):
+        decide(engine, Wish(action, "A. Lead", "read it"), audit, audit.model_dump_json().encode(), "1")
+    with engine.connect() as connection:
+        record = Record(connection, Policy.read(), "default")
+        assert undecided(bundle, record, "A. Lead") == []
+        assert never(bundle, record, "A. Lead") == []
+        elsewhere = Record(connection, Policy.read(), "another")
+        assert len(undecided(bundle, elsewhere, "A. Lead")) == len(bundle.features.words) + 1
+
+
+def test_a_feature_kept_for_audits_a_rejection_and_a_demonstration_on_real_people_are_never_passed_over(
+    engine: sa.Engine, said: Said, an_audit: Callable[..., Audit]
+):
+    bundle = said(bundle_id="b1", synthetic=False)
+    features = replace(bundle.features, words={**bundle.features.words, "disability": None})
+    audit = an_audit(bundle.manifest, features.words)
+    decide(engine, Wish("reject", "A. Lead", "harms"), audit, audit.model_dump_json().encode(), "1")
+    with engine.connect() as connection:
+        found = never(replace(bundle, features=features), Record(connection, Policy.read(), "default"), "demo")
+    assert [one.where for one in found] == ["disability", f"bundle {bundle.manifest.bundle_id}", "--who"]

@@ -1,6 +1,6 @@
 """All numbers of importance, once: by feature, by group, and by cluster of features that go together."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +56,8 @@ def numbers(looked_at: Examined) -> tuple[Importance, Contributions | None]:
     matching = _matching(found, ranking)
     said = said_of(looked_at, sources.client, client.member)
     prognostic = {name: one.prognostic() for name, one in said.items()}
-    known = list(_known(looked_at, sources, matching, said, prognostic))
+    several = {name for sums in (ranking, client) for cluster in sums.clusters for name in cluster}
+    known = list(_known(looked_at, sources, matching, said, prognostic, several))
     variance_of, shares = variance(looked_at, found)
     everything = Importance(
         held_out=looked_at.tested is not None,
@@ -110,6 +111,7 @@ def _known(
     matching: Mapping[str, Sequence[Matching]],
     said: Mapping[str, Said],
     prognostic: Mapping[str, Sequence[Prognostic]],
+    together: Collection[str],
 ) -> Iterator[tuple[Known, tuple[Coefficient, ...]]]:
     """All that is known of each source, and its coefficients in every head."""
     heads = tuple(head.name for head in looked_at.head_configs if head.weight > 0)
@@ -136,6 +138,7 @@ def _known(
                 trees={n: t for n in heads if (t := stability.get(n, {}).get("trees", {}).get(source.name))},
                 errors={} if source.ranks else {name: float(error[at]) for name, error in errors.items()},
                 asked=asked,
+                alone=source.name not in together,
                 direction={} if source.ranks else {name: float(rho[at]) for name, rho in goes.items()},
             ),
             every,

@@ -50,6 +50,8 @@ class Known:
     """By head that ranks the standard error of `prognostic.loss_rise`."""
     asked: int
     """How many features and heads the prognosis was asked about."""
+    alone: bool
+    """Whether no other source goes together with it."""
     direction: Mapping[str, float]
     """By head that ranks the rank correlation of a client's value with its contribution."""
 
@@ -157,7 +159,8 @@ def _moves(known: Known, found: Verdict) -> bool:
         apart = largest.refit_sd is not None and largest.refit_sd > abs(largest.value)
         return apart or (largest.same_sign is not None and largest.same_sign < STABLE)
     spreads = [one for one in known.trees.values() if one["mean"] >= MUCH]
-    return found in ("matters", "unsure") and any(one["high"] > FAR_APART * one["low"] for one in spreads)
+    settled = known.alone and found in ("matters", "unsure")  # those that go together change places, and may
+    return settled and any(one["high"] > FAR_APART * one["low"] for one in spreads)
 
 
 def sentence(known: Known, found: Verdict) -> str:

@@ -32,6 +32,8 @@ ROW = 0.2
 LABEL = 26
 """Characters after which a label goes on in the next line."""
 BINS = 30
+DENSITY = -0.2
+"""Where the density below axes ends, in heights of the axes."""
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "therapist-fit",
@@ -66,7 +68,7 @@ def svg_of(canvas: Canvas) -> str:
     """The drawing as text: same drawing, same text; as wide as the page lets it be, without styles and metadata."""
     with mpl.rc_context(STYLE):
         held = io.StringIO()
-        canvas.savefig(held, format="svg", metadata=NAMELESS, bbox_inches="tight", pad_inches=0.04)
+        canvas.savefig(held, format="svg", metadata=NAMELESS)
     text = held.getvalue()
     return _plain(text[text.index("<svg") :])
 
@@ -111,24 +113,43 @@ def _colour(text: str) -> bool:
 
 
 def plain_axes(height: float = 3.2) -> tuple[Canvas, Axes]:
-    """A drawing with one pair of axes, without a frame."""
-    canvas, (axes,) = panels(1, height)
-    return canvas, axes
-
-
-def panels(count: int, height: float = 3.2, across: int = 1, share_y: bool = False) -> tuple[Canvas, list[Axes]]:
-    """A drawing with so many pairs of axes, `across` in a line; `height` inches in all."""
-    down = -(-count // across)
+    """A drawing with one pair of axes, without a frame; it makes room for whatever is written around them."""
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
-        grid = canvas.subplots(down, across, squeeze=False, sharey=share_y)
-    every: list[Axes] = list(grid.ravel())
-    for axes in every:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=9, length=3)
-    for axes in every[count:]:
-        axes.set_axis_off()
-    return canvas, every[:count]
+        axes = canvas.subplots()
+    return canvas, _quiet(axes)
+
+
+def panels(
+    count: int, height: float = 3.2, across: int = 1, share_y: bool = False, xlabel: str = ""
+) -> tuple[Canvas, list[Axes]]:
+    """A drawing with so many pairs of axes, `across` in a line, with room for two lines of title and for a density.
+
+    `height` is that of all, in inches; `xlabel` stands below all. Places are fixed: to measure text takes far longer
+    than to draw it.
+    """
+    foot, down = 0.18 * (1 + wrapped(xlabel, 56).count("\n")) if xlabel else 0.0, -(-count // across)
+    left, right, between, top, ticks = 0.72, 0.1, 0.32 if share_y else 0.55, 0.38, 0.26
+    wide = (WIDTH - left - right - between * (across - 1)) / across
+    cell = (height - foot) / down
+    tall = (cell - top - ticks) / (1 - DENSITY)
+    every: list[Axes] = []
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(WIDTH, height))
+        for i in range(count):
+            row, column = divmod(i, across)
+            x, y = left + column * (wide + between), height - row * cell - top - tall
+            place = (x / WIDTH, y / height, wide / WIDTH, tall / height)
+            every.append(_quiet(canvas.add_axes(place, sharey=every[0] if share_y and every else None)))
+            every[-1].tick_params(labelleft=not share_y or column == 0)
+        canvas.text(0.5, 0.02 / height, wrapped(xlabel, 56), ha="center", va="bottom", color="#222222")
+    return canvas, every
+
+
+def _quiet(axes: Axes) -> Axes:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=9, length=3)
+    return axes
 
 
 def wrapped(label: str, at: int = LABEL) -> str:
@@ -159,11 +180,17 @@ def rows_of(labels: Sequence[str], xlabel: str) -> tuple[Canvas, Axes, Floats]:
     """Axes with a line for each label, as high as its text; where each line is."""
     names = [wrapped(label) for label in labels]
     tall = np.array([0.5 + 0.9 * (1 + name.count("\n")) for name in names])
-    canvas, axes = plain_axes(0.75 + ROW * float(tall.sum()))
+    left = min(0.2 + 0.072 * max((len(part) for name in names for part in name.split("\n")), default=0), WIDTH / 2)
+    told, height = wrapped(xlabel, 48), 0.05 + ROW * float(tall.sum())
+    under = 0.42 + 0.17 * told.count("\n")
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(WIDTH, height + under))
+        whole = height + under
+        axes = _quiet(canvas.add_axes((left / WIDTH, under / whole, 1 - (left + 0.1) / WIDTH, (height - 0.05) / whole)))
     at: Floats = float(tall.sum()) - np.cumsum(tall) + tall / 2
     axes.set_yticks(at, names)
     axes.set_ylim(0, max(float(tall.sum()), 1.0))
-    axes.set_xlabel(wrapped(xlabel, 48), loc="center")
+    axes.set_xlabel(told)
     axes.grid(axis="x", color=PALE, linewidth=0.6)
     axes.set_axisbelow(True)
     return canvas, axes, at
@@ -171,10 +198,10 @@ def rows_of(labels: Sequence[str], xlabel: str) -> tuple[Canvas, Axes, Floats]:
 
 def curve(x: Floats, value: Floats, low: Floats, high: Floats, seen: Floats, xlabel: str, ylabel: str) -> Canvas:
     """A line with its band over x; `seen` (any length) are the values that occur, drawn as their density below."""
-    canvas, axes = plain_axes()
+    canvas, (axes,) = panels(1, xlabel=xlabel)
     line(axes, x, value, low, high)
     axes.set_ylabel(wrapped(ylabel, 34))
-    density(axes, seen, xlabel)
+    density(axes, seen)
     return canvas
 
 
@@ -193,20 +220,20 @@ def points(axes: Axes, at: Floats, value: Floats, low: Floats, high: Floats, acr
     axes.plot(*((value, at) if across else (at, value)), "s", color=WARM, markerfacecolor="white", markersize=4.5)
 
 
-def density(axes: Axes, seen: Floats, xlabel: str, bins: int = BINS) -> None:
+def density(axes: Axes, seen: Floats, bins: int = BINS) -> None:
     """How many people have each value, below axes and on their scale; what lies beyond the ends counts there."""
     axes.margins(x=0.03)
     left, right = axes.get_xlim()
     known = np.clip(seen[np.isfinite(seen)], left, right)
     counts, edges = np.histogram(known, bins=bins, range=(left, right))
-    below = axes.inset_axes((0, -0.2, 1, 0.15))
+    below = axes.inset_axes((0, DENSITY, 1, 0.15))
     below.stairs(counts, edges, fill=True, facecolor=SOFT)
     below.set_xlim(left, right)
     below.set_ylim(0, max(int(counts.max(initial=0)), 1))
     below.spines[["top", "right", "left"]].set_visible(False)
     below.set_yticks([])
     below.tick_params(labelsize=9, length=3)
-    below.set_xlabel(wrapped(xlabel, 48))
+    below.locator_params(axis="x", nbins=5)
     axes.tick_params(labelbottom=False, bottom=False)
     axes.spines["bottom"].set_visible(False)
 

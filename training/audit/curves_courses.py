@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure as Canvas
 
-from training.audit.charts import INK, chart, density, line, panels, points, rows_of, wrapped
+from training.audit.charts import INK, chart, density, line, panels, points, rows_of
 from training.audit.curves_drawn import words_of
 from training.audit.curves_prognosis import Along, Course, Prognoses
 from training.audit.curves_shapes import apart, capital, ends, estimate, name_of, number, rounded, said, size
@@ -72,7 +72,7 @@ def unit_words(bundle: Bundle, name: str) -> str:
 def _drawn_number(prognoses: Prognoses, feature: str, found: Along, meaning: str) -> Canvas:
     shown = list(found.courses)[:4]
     across = min(2, len(shown))
-    canvas, every = panels(len(shown), 2.2 * -(-len(shown) // across) + 0.3, across)
+    canvas, every = panels(len(shown), 2.2 * -(-len(shown) // across) + 0.3, across, xlabel=meaning)
     x = np.asarray(found.x, dtype=np.float64)
     raw = prognoses.block[:, prognoses.columns(prognoses.bundle, feature)[0]]
     for axes, name in zip(every, shown, strict=True):
@@ -81,8 +81,7 @@ def _drawn_number(prognoses: Prognoses, feature: str, found: Along, meaning: str
         if course.seen:
             points(axes, course.x, *ends(course.seen))
         axes.set_title(f"{name}\n({unit_words(prognoses.bundle, name)})", fontsize=9, loc="left")
-        density(axes, raw, "")
-    canvas.supxlabel(wrapped(meaning, 56), fontsize=10)
+        density(axes, raw)
     return canvas
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.catalog import CATALOG
-from training.audit.charts import BINS, chart, density, intervals, line, panels, wrapped
+from training.audit.charts import BINS, chart, density, intervals, line, panels
 from training.audit.curves_ranking import PRODUCTS, UTILITY, Lines, Product, Ranking, lines, product_lines, word_lines
 from training.audit.curves_shapes import apart, capital, ends, estimate, name_of, rounded, said, short, size
 from training.audit.document import Cell, Chart, Column
@@ -63,13 +63,12 @@ def _trees(ranking: Ranking) -> str:
 
 def _of_number(ranking: Ranking, feature: str, meaning: str, found: Lines) -> Chart:
     shown = [UTILITY, *list(ranking.heads)[:3]]
-    canvas, every = panels(len(shown), 2.1 * -(-len(shown) // 2) + 0.4, 2, share_y=True)
+    canvas, every = panels(len(shown), 2.1 * -(-len(shown) // 2) + 0.4, 2, share_y=True, xlabel=meaning)
     raw = ranking.raw(feature)
     for axes, name in zip(every, shown, strict=True):
         line(axes, found.x, *ends(found.by_head[name]))
         axes.set_title(OVERALL if name == UTILITY else f"{name} (SD)", fontsize=10, loc="left")
-        density(axes, raw, "")
-    canvas.supxlabel(wrapped(meaning, 56), fontsize=10)
+        density(axes, raw)
     change = found.change[UTILITY]
     alt = (
         f"Lines over {meaning}, from {short(found.x[0])} to {short(found.x[-1])}: overall fit changes by "
@@ -112,13 +111,12 @@ def _of_product(ranking: Ranking, feature: str, product: Product) -> Chart | Non
         return None
     theirs = words_of(ranking.bundle, product.therapist)
     raw, whose = ranking.raw(product.therapist), LEVELS if len(found) == 3 else (LEVELS[0], LEVELS[-1])
-    canvas, every = panels(len(found), 2.7, len(found), share_y=True)
+    canvas, every = panels(len(found), 2.7, len(found), share_y=True, xlabel=theirs)
     for axes, level, one in zip(every, whose, found.values(), strict=True):
         line(axes, one.x, *ends(one.by_head[UTILITY]))
         axes.set_title(f"{level}\n{product.words}", fontsize=10, loc="left")
-        density(axes, raw, "", BINS // 2)
+        density(axes, raw, BINS // 2)
     every[0].set_ylabel(OVERALL)
-    canvas.supxlabel(wrapped(theirs, 56), fontsize=10)
     changes = [one.change[UTILITY] for one in found.values()]
     told = "; ".join(f"at {level} {product.words} {said(c, 'SD')}" for level, c in zip(whose, changes, strict=True))
     alt = f"Lines over {theirs}, from its lowest to its highest values overall fit changes: {told}."

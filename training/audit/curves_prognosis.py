@@ -26,7 +26,7 @@ from training.prognosis import filled
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-MOST_CLIENTS = 2000
+MOST_CLIENTS = 1000
 PIECES = 16
 CELLS = 8
 PERCENT = 100.0
@@ -106,7 +106,7 @@ class Prognoses:
         Of the head in which it moves most; features in order, the largest first.
         """
         of, names = self.bundle.features.feature_of, self.bundle.features.columns_of("client")
-        rows = self.block[self.sample[: MOST_CLIENTS // 2]]
+        rows = self.block[self.sample]
         found: dict[str, float] = {}
         for head in self.heads.values():
             given = contributions(self.bundle, head, rows) / head.info.sd * link_unit(self.bundle, head, rows)

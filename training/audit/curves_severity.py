@@ -173,7 +173,7 @@ def severity_chart(ranking: Ranking, found: Spread) -> Chart:
     name = found.head
     kind = ranking.bundle.heads[name].info.kind
     unit = "log odds" if kind == "binary" else "SD"
-    canvas, (above, share) = panels(2, 2.7, 2)
+    canvas, (above, share) = panels(2, 2.7, 2, xlabel="severity at intake, SDs from the average client")
     seen = _severities(ranking)
     line(above, SEVERITIES, *ends(found.sd))
     line(share, SEVERITIES, *ends(found.share))
@@ -185,8 +185,7 @@ def severity_chart(ranking: Ranking, found: Spread) -> Chart:
     ):
         axes.set_title(words, fontsize=9, loc="left")
         axes.set_ylim(bottom=0)
-        density(axes, seen, "")
-    canvas.supxlabel("severity at intake, SDs from the average client", fontsize=10)
+        density(axes, seen)
     low, high = found.share[0], found.share[-1]
     alt = (
         f"Two lines over severity from 2 SD below to 2 SD above the average. Therapists' effects on {name} have an SD "

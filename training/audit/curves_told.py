@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from training.audit.charts import chart, density, line, panels, points
+from training.audit.charts import BINS, chart, density, line, panels, points
 from training.audit.curves_alliance import LEVELS, AdherenceAt, AdherenceCurve, AllianceCurve, Rated
 from training.audit.curves_shapes import apart, ends, estimate, rounded, said, size
 from training.audit.document import Cell, Chart, Column
@@ -24,11 +24,11 @@ def alliance_title(r: Figure, head: str) -> str:
 
 def alliance_chart(found: Rated, curve: AllianceCurve) -> Chart:
     """Tenths of clients and a smooth line over early alliance."""
-    canvas, (axes,) = panels(1, 3.0)
+    canvas, (axes,) = panels(1, 3.0, xlabel=f"early alliance ({found.instrument}, sessions 3 to 5)")
     line(axes, curve.smooth_x, *ends(curve.smooth))
     points(axes, curve.x, *ends(curve.mean))
     axes.set_ylabel(f"{found.head} less prognosis (SD)")
-    density(axes, found.alliance, f"early alliance ({found.instrument}, sessions 3 to 5)")
+    density(axes, found.alliance)
     first, last = curve.mean[0], curve.mean[-1]
     alt = (
         f"Ten groups of clients from the lowest to the highest early alliance, and a smooth line. Risk-adjusted "
@@ -96,13 +96,12 @@ def does(at: AdherenceAt) -> str:
 
 def adherence_chart(curve: AdherenceCurve, head: str) -> Chart:
     """Three panels: adherence where the alliance was weak, middling, strong."""
-    canvas, every = panels(len(LEVELS), 2.8, len(LEVELS), share_y=True)
+    canvas, every = panels(len(LEVELS), 2.8, len(LEVELS), share_y=True, xlabel="adherence, mean of the rated sessions")
     for axes, (name, at) in zip(every, curve.at.items(), strict=True):
         line(axes, curve.x, *ends(at.line))
         axes.set_title(f"{name} alliance\n({at.alliance:.1f})", fontsize=9, loc="left")
-        density(axes, curve.seen[name], "", 15)
+        density(axes, curve.seen[name], BINS // 2)
     every[0].set_ylabel(f"{head} less prognosis (SD)")
-    canvas.supxlabel("adherence, mean of the rated sessions", fontsize=10)
     told = "; ".join(f"{name} alliance: {_told(at)}" for name, at in curve.at.items())
     columns = [
         Column(name="alliance", label="Early alliance"),

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from training.bundle import Bundle, Manifest
+from training.card_data import card_of
+from training.card_markdown import markdown
 from training.fitting import UNSEEN
 from training.telling import NAMES, REGIMES, group_lines, head_lines, off_policy_lines
 
@@ -15,7 +17,7 @@ FIGURES = {
 }
 NOT_FOR = (
     "It does not diagnose, does not decide how urgent anyone is, does not choose a treatment, and does not judge "
-    "therapists. A predicted outcome never decides who is seen."
+    "therapists: nothing in it is for pay or dismissal. A predicted outcome never decides who is seen."
 )
 
 
@@ -58,6 +60,8 @@ def _lines(manifest: Manifest, bundle: Bundle) -> Iterator[str]:
     yield "  to different therapists."
     yield "- Therapist effects are small: for many clients no therapist is meaningfully better than the next free one."
     yield "- Therapists with few cases are predicted from their profile, with wide intervals."
+    yield ""
+    yield from markdown(card_of(manifest, bundle))
 
 
 def _tested(manifest: Manifest) -> str:

@@ -2,8 +2,9 @@
 
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -20,6 +21,12 @@ SOURCES: dict[str, tuple[Kind, Literal["higher", "lower"]]] = {
 """Targets the program defines itself: kind, and which way is better."""
 
 MEASURE = re.compile(r"measure:(?P<instrument>[a-z0-9_.-]+)@(?P<session>\d+)")
+
+QUESTION = (
+    r"^([12468]\.(i|ii|iii|iv)|7\.(i|ii|iii|iv|v)|[359]\.(i|ii)"
+    r"|dpia\.(retention|consultation|basis|processors|outcome|review))$"
+)
+"""Ids of questions of the model card that an organisation may answer: see `training/card_texts`."""
 
 
 class _Frozen(BaseModel):
@@ -140,6 +147,8 @@ class TrainConfig(_Frozen):
     split: SplitConfig = SplitConfig()
     bootstraps: int = Field(500, ge=50)
     """Resamples of therapists behind every interval of the evaluation."""
+    card: Mapping[Annotated[str, Field(pattern=QUESTION)], str] = Field(default_factory=dict)
+    """What the organisation itself answers to questions of the model card, by id: `"1.i" = "Clinic North, ..."`."""
 
     @model_validator(mode="after")
     def _heads_make_sense(self) -> Self:

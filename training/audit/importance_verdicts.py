@@ -10,6 +10,7 @@ import numpy as np
 from training.audit.importance_coefficients import sign_of, sureness, surest
 from training.audit.importance_sources import Source
 from training.audit.importances import UTILITY, Coefficient, Flag, Matching, Prognostic, Proxy, Verdict
+from training.ranking import WORTH
 from training.shares import Z95
 
 CLEAR = Z95
@@ -20,6 +21,8 @@ WEAK = 1.0
 """Errors from 0 that count as some sign where the order of many clients changes."""
 CHANGES = 0.05
 """Share of clients for whom another therapist would stand first, from which something changes the order."""
+MOVES = WORTH / 10
+"""Spread in SD from which something moves the order: where nobody differs, a hair's breadth changes who is first."""
 STABLE = 0.9
 """Share of refits that must agree on a sign."""
 MUCH = 0.03
@@ -62,8 +65,11 @@ class Known:
 
     @property
     def changes(self) -> bool:
-        """Whether it changes the order of many clients, as far as that is known."""
-        return self.first is None or self.first >= CHANGES
+        """Whether it changes the order of many clients by enough to mean anything, as far as that is known."""
+        if UTILITY not in self.matching:
+            return True
+        one = self.matching[UTILITY]
+        return one.first_changes.value >= CHANGES and one.spread.value >= MOVES
 
 
 def verdict(known: Known) -> Verdict:
@@ -152,15 +158,18 @@ def _against(known: Known, found: Verdict, sign: Sign, expected: str) -> bool:
 
 
 def _moves(known: Known, found: Verdict) -> bool:
+    if found not in ("drives", "matters", "unsure"):
+        return False
     if known.source.ranks:
         largest = max(known.coefficients, key=lambda one: abs(one.value), default=None)
         if largest is None or known.first is None or not known.changes:
             return False
         apart = largest.refit_sd is not None and largest.refit_sd > abs(largest.value)
         return apart or (largest.same_sign is not None and largest.same_sign < STABLE)
-    spreads = [one for one in known.trees.values() if one["mean"] >= MUCH]
-    settled = known.alone and found in ("matters", "unsure")  # those that go together change places, and may
-    return settled and any(one["high"] > FAR_APART * one["low"] for one in spreads)
+    most = max(known.trees.values(), key=lambda one: float(one["mean"]), default=None)
+    if most is None or not known.alone:  # those that go together change places, and may
+        return False
+    return bool(most["mean"] >= MUCH and most["high"] > FAR_APART * most["low"])
 
 
 def sentence(known: Known, found: Verdict) -> str:

@@ -54,6 +54,11 @@ class Ranking:
         return found
 
     @cached_property
+    def average(self) -> dict[str, Floats]:
+        """Head -> mean fit of each client's choice, in the head's SD."""
+        return {n: self.offered.means(self._fits[n]) * self._unit(n) / h.info.sd for n, h in self.heads.items()}
+
+    @cached_property
     def _fits(self) -> dict[str, Floats]:
         place = self.looked_at.asked.place
         return {name: self.looked_at.pairs.fit(head, place) for name, head in self.heads.items()}
@@ -78,6 +83,14 @@ class Ranking:
         weight = np.array([head.info.weight for head in self.heads.values()])
         return np.asarray(weight / weight.sum())
 
+    @property
+    def other_weights(self) -> dict[str, Floats]:
+        """Other ways to weigh the heads: all the same, and the outcome alone (without one the heaviest head)."""
+        names = list(self.heads)
+        outcomes = [i for i, head in enumerate(self.heads.values()) if head.info.source == "outcome"]
+        alone = np.eye(len(names))[outcomes[0] if outcomes else int(np.argmax(self.weight))]
+        return {"alone": alone, "equal": np.ones(len(names))}
+
     def weighed(self, weight: Floats) -> Floats:
         """Utility of every pair under some weights of the heads."""
         utility: Floats = (weight / weight.sum()) @ np.array([self.gains[name] for name in self.heads])
@@ -97,12 +110,13 @@ class Ranking:
     def shared(self) -> Ints:
         """The pair of each client when caseloads are full and places are shared out."""
         regime = Choices(self.offered, self.therapist, self._day, self.looked_at.config.seed)
-        return regime.assign(regime.centred(self.utility)[0], np.ones(len(self.utility), dtype=bool))
+        everyone = np.ones(len(self.utility), dtype=bool)
+        return np.asarray(regime.assign(regime.centred(self.utility)[0], everyone))
 
     @cached_property
     def therapist(self) -> Ints:
         """The therapist of each pair, as a number."""
-        return pd.factorize(self.looked_at.pairs.therapist_id)[0].astype(np.int64)
+        return np.asarray(pd.factorize(self.looked_at.pairs.therapist_id)[0], dtype=np.int64)
 
     @property
     def _day(self) -> npt.NDArray[np.datetime64]:

@@ -5,11 +5,11 @@ same need at intake: both sides are compared within therapists, and what is know
 ethnicity and the like are not in it: a prognosis that knows them expects worse of a group that has been harmed, and
 would find nothing. The *spread* is how far the gap differs from therapist to therapist.
 
-A group is named where its gap is surely there and larger than `MARGIN`, a tenth of an SD: the largest difference that
-studies of therapists' caseloads report between groups of clients (random slopes of .05 to .10 SD about a mean of nil;
-Hayes 2015, Owen 2012), so that what intake does not record is not taken for harm. Where the gap is surely larger than
-the margin it is a reason to stop. A group whose spread lies surely above the margin is named too. Surely: Holm's rule
-at .05, over every group and every head, for each of the three questions.
+A group is named where its gap is surely larger than `MARGIN`, a tenth of an SD: the largest difference that studies of
+therapists' caseloads report between groups of clients (random slopes of .05 to .10 SD about a mean of nil; Hayes
+2015, Owen 2012), so that what intake does not record is not taken for harm. So is one whose spread surely is. A gap
+that is surely there, but not surely larger than the margin, is noted. Surely: Holm's rule at .05 over every group and
+every head that ranks, for each of the three questions.
 """
 
 from collections.abc import Iterator
@@ -60,12 +60,12 @@ class Compared:
     """SD over therapists; None where too few have two clients of the group."""
 
     @property
-    def worse(self) -> bool:
-        """Whether the group surely does worse than its need explains, by more than the margin as far as is known."""
-        return self.gap is not None and self.gap.value < -MARGIN and self.chances[0] < ALPHA
+    def behind(self) -> bool:
+        """Whether the group surely does worse than its need explains, be it by little."""
+        return self.chances[0] < ALPHA
 
     @property
-    def much_worse(self) -> bool:
+    def worse(self) -> bool:
         """Whether it surely does so by more than the margin."""
         return self.chances[1] < ALPHA
 
@@ -81,7 +81,7 @@ def compare(people: People) -> list[Compared]:
     sds = dict(e.asked.manifest.intake_sds) or intake_sds(e.snapshot, e.config.outcome.instruments)
     found: list[Compared] = []
     for head in e.head_configs:
-        if head.landmark is None:
+        if head.weight > 0 and head.landmark is None:
             found += _of_head(people, head, target(head, e.snapshot, people.episodes, e.config.outcome, sds))
     adjusted = [holm(np.array(column)) for column in zip(*(one.chances for one in found), strict=True)]
     return [

@@ -16,9 +16,11 @@ from data.decisions import (
     append_in,
     decide_in_turn,
     deciding,
+    evidence_of,
     history,
     keep_evidence,
     now_in,
+    published,
     published_in,
 )
 from data.errors import GateError, Problem
@@ -78,28 +80,21 @@ def decide_in(
     decide_in_turn(connection)
     policy = policy or Policy.read()
     seen = Evidence(evidence_hash(evidence), audit.bundle_id, version, audit.made_at)
-    record = Record(connection, policy, tenant)
+    covered = _covered(wish, audit, policy) if wish.action == "sign" else None
     problems = _person(wish, audit) + _matching(wish, audit, evidence)
     problems += _today(wish, audit, seen, policy, published_in(connection, tenant)) + _named(wish, audit, policy)
     if wish.action == "approve":
-        problems += policy.refused(signable(audit)) + record.unsigned(asked_of(audit), wish.who)
-    covered = _covered(wish, audit, policy)
-    if wish.action == "sign" and not covered and not problems:
+        found = Record(connection, policy, tenant).unsigned(asked_of(audit), wish.who)
+        problems += policy.refused(signable(audit)) + found
+    if covered == {} and not problems:
         rule = "every feature is flagged or not allowed, and none was named"
         problems.append(Problem("features", "none to sign", rule, "name each flagged one that you sign"))
     if problems:
         raise GateError(problems)
     keep_evidence(connection, seen, evidence, tenant)
-    decision = Decision(
-        wish.action,
-        audit.bundle_id,
-        wish.who.strip(),
-        wish.reason.strip(),
-        policy.hash(),
-        seen.evidence_hash,
-        features=covered if wish.action == "sign" else None,
-    )
-    decision = now_in(connection, decision, tenant)
+    who, reason = wish.who.strip(), wish.reason.strip()
+    made = Decision(wish.action, audit.bundle_id, who, reason, policy.hash(), seen.evidence_hash, features=covered)
+    decision = now_in(connection, made, tenant)
     append_in(connection, decision, tenant)
     return decision
 
@@ -111,6 +106,15 @@ def publish(engine: sa.Engine, audit_bytes: bytes, version: str, tenant: str = T
     with deciding(engine) as connection:
         keep_evidence(connection, evidence, audit_bytes, tenant)
     return evidence
+
+
+def newest_published(engine: sa.Engine, bundle_id: str, tenant: str = TENANT) -> tuple[Audit, bytes] | None:
+    """The newest audit of a bundle that was put before those who decide, and its bytes; None where there is none."""
+    mine = [one for one in published(engine, tenant) if one.bundle_id == bundle_id]
+    if not mine:
+        return None
+    text = evidence_of(engine, mine[0].evidence_hash, tenant)
+    return Audit.parse(text, f"evidence {mine[0].evidence_hash}"), text
 
 
 def signed_features(engine: sa.Engine, policy: Policy, tenant: str = TENANT) -> dict[str, Decision]:

@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from training import models
+
+if TYPE_CHECKING:
+    from training.comparing.sides import Side
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 app.registered_commands = list(models.app.registered_commands)
@@ -27,20 +30,41 @@ def compare(
     limit: Annotated[int, typer.Option(help="The latest so many requests.", min=1)] = 1000,
     k: Annotated[int, typer.Option("--k", "-k", help="How many of the first are compared.", min=1, max=100)] = 5,
     data: Annotated[
-        Path | None, typer.Option(help="The dataset, for requests to a service that served one as it stands.")
+        Path | None,
+        typer.Option(help="Dataset whose test block is ranked; with --journal also the one a service served as it is."),
     ] = None,
     database: Annotated[str | None, typer.Option(help="Database URL; default: SQLite in var/.")] = None,
     tenant: Annotated[str, typer.Option(help="Whose requests.")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
-    """Rank stored requests by two bundles, offline: how much would another model change what clients are shown?
+    """What another model would change: data, features, importance, tests, and who would be ranked differently.
 
-    Each request is judged on its own day and directory. Clients who did not agree to learning are left out.
+    Without --data and --journal nobody is ranked. --data ranks clients of the test block of a dataset; --journal the
+    requests that the service has stored, each on its own day and directory. Clients who did not agree to learning are
+    left out. Importance is told where both bundles were audited.
 
-    Example: therapist-fit models compare champion 4 --journal --limit 500
+    Example: therapist-fit models compare champion 4 --data var/clinic
     """
-    if not journal:
-        raise typer.BadParameter("say what to compare them on: --journal")
+    from training.comparing.whole import compared
+    from training.comparing.words import lines
+
+    folders = [_folder(name) for name in (first, second)]
+    registered = folders != [Path(first), Path(second)]
+    sides = _sides(folders, database, tenant) if registered or journal else [_side(folder) for folder in folders]
+    told = {"first": sides[0].bundle_id, "second": sides[1].bundle_id, **compared(sides[0], sides[1])}
+    if data is not None:
+        told["ranked"] = _ranked(data, sides, journal)
+    said = [f"bundle {told['first']} against {told['second']}", *lines(told)]
+    if journal:
+        asked = _journal(folders, database, tenant, limit, k, data)
+        told |= asked
+        said += _lines(asked)
+    typer.echo(json.dumps(told) if as_json else "\n".join(said))
+
+
+def _journal(
+    folders: list[Path], database: str | None, tenant: str, limit: int, k: int, data: Path | None
+) -> dict[str, Any]:
     from data.migrating import open_database
     from serving.again.journal_compare import compare_on_journal, gathered
     from serving.again.past import Past
@@ -48,7 +72,6 @@ def compare(
     from serving.again.stored import latest, rows_of
     from serving.running.exports import bundle_id_of
 
-    folders = [_folder(name) for name in (first, second)]
     ids = (bundle_id_of(folders[0]), bundle_id_of(folders[1]))
     engine = open_database(database)
     try:
@@ -61,8 +84,7 @@ def compare(
                 step()
     finally:
         engine.dispose()
-    told = {"first": ids[0], "second": ids[1], "k": k, **gathered(found).as_json()}
-    typer.echo(json.dumps(told) if as_json else "\n".join(_lines(told)))
+    return {"k": k, **gathered(found).as_json()}
 
 
 def _folder(name: str) -> Path:
@@ -74,9 +96,45 @@ def _folder(name: str) -> Path:
     return fetch(name).folder
 
 
+def _sides(folders: list[Path], database: str | None, tenant: str) -> "list[Side]":
+    """The bundles with the audits that were put before people, where these are newer than those beside them."""
+    from data.migrating import open_database
+    from training.deciding import newest_published
+
+    engine = open_database(database)
+    try:
+        beside = [_side(folder) for folder in folders]
+        return [one.with_audit(newest_published(engine, one.bundle_id, tenant)) for one in beside]
+    finally:
+        engine.dispose()
+
+
+def _side(folder: Path) -> "Side":
+    """The bundle of a folder, with the audit that lies beside it."""
+    from training.audit.document import FILE, read
+    from training.comparing.sides import Side
+    from training.storage import load
+
+    return Side(load(folder), read(folder) if (folder / FILE).is_file() else None)
+
+
+def _ranked(data: Path, sides: "list[Side]", journal: bool) -> dict[str, Any] | None:
+    """None where the data are there for the journal's requests alone, and hold no choice of anybody."""
+    from data.errors import ConfigError
+    from training.commands import checked
+    from training.comparing.ranks import ranked_differently
+
+    try:
+        return ranked_differently(checked(data), sides[0].bundle, sides[1].bundle)
+    except ConfigError:
+        if journal:
+            return None
+        raise
+
+
 def _lines(told: dict[str, Any]) -> list[str]:
     counts = ", ".join(f"{what}: {count}" for what, count in told["counts"].items()) or "no stored requests"
-    lines = [f"bundle {told['first']} against {told['second']}; {counts}"]
+    lines = ["Stored requests", f"  {counts}"]
     if told["another_first"] is None:
         return lines
     meaningful = told["meaningful_difference"]

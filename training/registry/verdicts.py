@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from data.decisions import Decision, evidence_of, published
+from data.decisions import Decision, published
 from data.errors import GateError, Problem
 from data.migrating import open_database
 from training.audit.document import FILE, Audit, Finding
-from training.deciding import Wish, decide, unsigned
+from training.deciding import Wish, decide, newest_published, unsigned
 from training.registry.models import Version, find, folder_of, versions
 from training.served import row
 
@@ -77,11 +77,12 @@ def newest_audit(one: Version, engine: sa.Engine) -> tuple[Audit, bytes]:
 
     Raises GateError if the bundle was never audited.
     """
-    texts = [evidence_of(engine, seen.evidence_hash) for seen in published(engine) if seen.bundle_id == one.bundle_id]
+    put = newest_published(engine, one.bundle_id)
+    audits = [] if put is None else [put]
     beside = folder_of(one) / FILE
     if beside.is_file():
-        texts.append(beside.read_bytes())
-    audits = [(Audit.parse(text, f"audit of version {one.version}"), text) for text in texts]
+        text = beside.read_bytes()
+        audits.append((Audit.parse(text, f"audit of version {one.version}"), text))
     if not audits:
         rule = "nobody can decide on what nobody could read"
         step = f"therapist-fit audit {one.version} --data DATASET"

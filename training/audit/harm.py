@@ -10,7 +10,7 @@ import pandas as pd
 from data.served import NOBODY_YET, RECORDED, arm_of
 from training.audit.document import Finding, Part, Section, Words
 from training.audit.examined import Examined
-from training.audit.harm_compare import Contrast, arm_sides, contrasts, group_sides
+from training.audit.harm_compare import ARM, Contrast, arm_sides, contrasts, group_sides
 from training.audit.harm_counts import counts, total
 from training.audit.harm_courses import ARMS, NHS_PAIR, OTHERWISE, OUTCOMES, Referrals, severity_bands
 from training.audit.harm_said import compared, headline, judged
@@ -41,7 +41,7 @@ def section(looked_at: Examined) -> Section:
     if not all_of.size:
         return Section(id="harm", title=TITLE, says=("Nobody was referred in these data, so nothing can be said.",))
     arms = [name for name in ARMS if name != NOBODY_YET]
-    sides = [*arm_sides(all_of, all_of.arm, arms, "arm"), *group_sides(all_of)]
+    sides = [*arm_sides(all_of, all_of.arm, arms, ARM), *group_sides(all_of)]
     found = contrasts(sides, all_of.outcomes, all_of.therapist)
     halves, half_of = _halves(looked_at, all_of)
     parts: list[Part] = [

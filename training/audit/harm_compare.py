@@ -1,8 +1,9 @@
 """Who had clearly more harm: each arm beside the others, each group beside everyone else as ill at intake.
 
 Clients were not drawn by lot, so a difference says where to look and not why. It is *clear* where its interval leaves
-out 0 after allowing for how many comparisons were made: each is held to 5 % divided by their number (Bonferroni), so
-that where nothing differs at most one audit in twenty points at anything.
+out 0 after allowing for how many comparisons were made (Bonferroni; half of it for the outcomes one by one, half for
+all of them taken together, which few events show better): where nothing differs, at most one audit in twenty points at
+anything.
 
 Shares of a group are compared with what would be expected if everyone else of the same third of severity fared as they
 did (direct standardisation). Clients of one therapist are alike: both sides count for as many clients as they are
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 from training.audit.document import Estimate
 from training.audit.harm_counts import Counts, counts
-from training.audit.harm_courses import Referrals
+from training.audit.harm_courses import ANY, Referrals
 from training.audit.harm_hiding import FEWEST, OTHERS, pooled
 from training.audit.harm_rates import limits
 
@@ -29,6 +30,8 @@ Words = npt.NDArray[np.object_]
 
 ALARMS = 0.05
 """How often anything at all may be pointed at where nothing differs."""
+ARM = "arm"
+"""The attribute of how clients came to a therapist."""
 FEWEST_COMPARED = 30
 """A side with fewer clients of whom the outcome is known is shown, and not compared."""
 
@@ -114,9 +117,18 @@ def contrasts(sides: Sequence[Sides], outcomes: Mapping[str, Floats], therapist:
         if name not in one.silent
         and min((~np.isnan(values[side])).sum() for side in (one.mine, one.others)) >= FEWEST_COMPARED
     ]
-    level = 1 - ALARMS / max(len(able), 1)
-    found = [_contrast(one, name, outcomes[name], therapist, level) for one, name in able]
-    return [one for one in found if one is not None]
+    return [
+        contrast
+        for one, name in able
+        if (contrast := _contrast(one, name, outcomes[name], therapist, _level(able, name))) is not None
+    ]
+
+
+def _level(able: Sequence[tuple[Sides, str]], outcome: str) -> float:
+    """Of an interval, of which one end decides; both ends decide where two arms are compared."""
+    alike = [sides for sides, name in able if (name == ANY) == (outcome == ANY)]
+    ends = sum(2 if sides.attribute == ARM else 1 for sides in alike)
+    return 1 - ALARMS / ends
 
 
 def _contrast(sides: Sides, name: str, values: Floats, therapist: Ints, level: float) -> Contrast | None:

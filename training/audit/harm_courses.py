@@ -33,6 +33,8 @@ ARMS: Mapping[str, str] = {
 NHS_PAIR = ("phq9", "gad7")
 OTHERWISE = ("core10", "oq45", "ors")
 """Asked where a service gives neither of the two: each with its own reliable change."""
+ANY = "any"
+"""The outcome that holds all others."""
 NOT_EARLY = 3
 _COLUMNS = ("arm", "therapist", "started", "ending", "declined", "attended", "wait", "waiting")
 _TABLES = ("groups", "first", "last")
@@ -171,6 +173,12 @@ def _unplanned(all_of: Referrals) -> Floats:
     return np.where(ended, (all_of.ending != "planned").astype(float), np.nan)
 
 
+def _any(all_of: Referrals) -> Floats:
+    parts = [_worse(all_of), _declined(all_of), _unplanned(all_of)]
+    happened = np.any([part == 1 for part in parts], axis=0)
+    return np.where(happened, 1.0, np.where(all_of.ending == "planned", 0.0, np.nan))
+
+
 def _over(all_of: Referrals) -> Bools:
     """Courses that have ended, other than by a death: that is looked at case by case."""
     return np.asarray((all_of.ending != "") & (all_of.ending != "died"), dtype=np.bool_)
@@ -204,5 +212,12 @@ OUTCOMES: Mapping[str, Outcome] = {
         "ended otherwise than planned",
         "dropped out, went to another therapist or service, or was ended by the service; deaths are not in it",
         _unplanned,
+    ),
+    ANY: Outcome(
+        "Any of these",
+        "had any of these",
+        "it is on record that the client got reliably worse, dropped out, declined, or ended otherwise than planned; a "
+        "planned ending without a last score counts as none of these",
+        _any,
     ),
 }

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.audit.document import Cell, Column, Finding, Table
-from training.audit.harm_compare import Contrast
+from training.audit.harm_compare import ARM, Contrast
 from training.audit.harm_counts import Counts, counts, crossed
 from training.audit.harm_courses import OUTCOMES, Referrals
 from training.audit.harm_hiding import FEWEST, OTHERS, pooled
@@ -188,7 +188,7 @@ def contrast_findings(found: Sequence[Contrast], page: str) -> list[Finding]:
     for one in sorted((one for one in found if one.is_more), key=lambda one: -one.low):
         level, why = ("look", _LOOK) if one.attribute != "severity_band" else ("note", _SEVERITY)
         told.append(Finding(level=level, words=f"{_sentence(one)}{why}", page=page))
-    for one in (one for one in found if one.is_less and one.attribute == "arm"):
+    for one in (one for one in found if one.is_less and one.attribute == ARM):
         told.append(Finding(level="look", words=_sentence(one, one.against) + _LOOK, page=page))
     for one in (one for one in found if one.is_less and one.attribute == "half"):
         told.append(Finding(level="note", words=f"{_sentence(one)} {NOT_BY_LOT}", page=page))

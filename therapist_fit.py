@@ -15,6 +15,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "evaluate": ("training.evaluating", "Test a configuration on a dataset; nothing is kept."),
     "tune": ("training.tuning", "Search for a better configuration; the test block stays unread."),
     "models": ("serving.again.model_commands", "List, show, compare and promote registered models."),
+    "audit": ("training.audit.commands", "Audit a bundle: one file to read, question and e-mail; sign what it uses."),
     "serve": ("serving.commands", "Serve ranked, explained recommendations over HTTP."),
     "keys": ("serving.access.key_commands", "Make, list and revoke the keys of a service."),
     "rank": ("serving.answering.rank", "Rank the therapists of one client, without a server."),

@@ -29,6 +29,9 @@ from serving.answering.matcher import problems_of_the_rest
 from serving.routes import (
     allocations,
     answers_again,
+    audit,
+    audit_numbers,
+    audit_records,
     choices,
     clients,
     episodes,
@@ -99,8 +102,11 @@ def create_app(settings: Settings, sources: Sources, now: Clock = utc_now, worke
         therapists,
         clients,
         model,
+        audit_numbers,
         health,
         pages,
+        audit_records,
+        audit,
     ):
         app.include_router(subject.router)
     pages.add_static(app)

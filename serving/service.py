@@ -20,6 +20,7 @@ from serving.answering.matcher import Audience, Matcher, Question, problems_of, 
 from serving.answering.recommend import Ids, answer
 from serving.answering.safety import Assessment, assess
 from serving.listing.directory import Directory
+from serving.pages.audits import Audits
 from serving.running.exports import SERVED
 from serving.running.limits import Rates
 from serving.running.loaded import Loaded, Model
@@ -58,6 +59,7 @@ class Service:
         self.loaded = Loaded(settings, engine, model, now, fixed)
         self.metrics = Metrics()
         self.rates = Rates(settings.limits, workers)
+        self.audits = Audits(engine)
         self._tenants_with_settings: set[str] = set()
         beside = (SERVED,) if sources is None else (sources.bundle.parent, SERVED)
         self.past = Past(engine, beside, sources.data if sources else None, self.loaded.of)

@@ -29,12 +29,14 @@ def train(
     data: DATA = None,
     out: Annotated[Path, typer.Option(help="Folder for the bundle.")] = Path("var/bundle"),
     track: Annotated[bool, typer.Option(help="Log the run and register the bundle in MLflow.")] = True,
+    audit: Annotated[bool, typer.Option(help="Audit the bundle, so that people can question and sign it.")] = True,
     as_json: JSON = False,
 ) -> None:
-    """Learn a bundle from a dataset, evaluate it, and track it in MLflow.
+    """Learn a bundle from a dataset, evaluate it, audit it, and track it in MLflow.
 
     Example: therapist-fit train var/clinic
     """
+    from training.audit import run as auditing
     from training.config import told
     from training.run import steps
     from training.run import train as learn
@@ -42,11 +44,13 @@ def train(
 
     folder, settings = told(what, config, data)
     writable(out, folder)
-    with progress(steps(settings) + 1) as say:
-        trained = learn(checked(folder), settings, out, say, _champion() if track else None)
+    with progress(steps(settings) + auditing.STEPS + 1) as say:
+        dataset = checked(folder)
+        trained = learn(dataset, settings, out, say, _champion() if track else None)
+        found = auditing.audit(out, dataset, lambda doing: say(f"audit: {doing}")).findings if audit else None
         say("tracking in MLflow")
         where = _track(trained) if track else {}
-    summary = _summary(out) | where
+    summary = _summary(out) | where | {"audit": None if found is None else [one.model_dump() for one in found]}
     typer.echo(json.dumps(summary) if as_json else words(summary))
 
 
@@ -122,6 +126,9 @@ def words(summary: dict[str, Any]) -> str:
         lines.append(f"gain over next available {_figure(gains['model']['gain'])} SD{shown}")
         lines += regime_lines(evaluation["utility"])
     lines += [f"head {name} left out: {reason}" for name, reason in summary["left_out"].items()]
+    if summary.get("audit") is not None:
+        urgent = sum(one["level"] in ("stop", "look") for one in summary["audit"])
+        lines.append(f"audited: {urgent} findings to look at -> therapist-fit audit {summary['bundle']} -o audit.html")
     if "version" in summary:
         lines.append(f"registered as version {summary['version']}, MLflow run {summary['run_id']}")
     return "\n".join(lines)

@@ -2,13 +2,12 @@
 
 import importlib.util
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
-from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
 from data.errors import (
@@ -17,12 +16,9 @@ from data.errors import (
     GoneError,
     JournalError,
     NoKeyError,
-    NotAllowedError,
     NotFoundError,
     NotReadyError,
     RequestError,
-    TherapistFitError,
-    TooManyError,
 )
 from data.instruments import INSTRUMENTS
 from serving.access.auth import COOKIE, TheService, needs
@@ -35,39 +31,17 @@ from serving.pages.form import Typed
 from serving.pages.options import Options, topics_of
 from serving.pages.rendering import documentation, page
 from serving.pages.shown import Shown, clock
+from serving.pages.telling import SEE_OTHER, PageRoute, why
 from serving.service import Service
 from serving.treatment.choices import ChoiceAnswer
+from training.report.rendering import STATIC as REPORT
 
 STATIC = Path(__file__).parents[1] / "static"
-SEE_OTHER = 303
 _NOT_NOW = (JournalError, NotReadyError, BusyError)
 _LATER = "Nothing is lost: what you typed is still here. Please send it again in a moment."
 
 
-class _Page(APIRoute):
-    """A route for people: what the API answers with a problem document is told on a page here."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def handler(request: Request) -> Response:
-            try:
-                _ours(request)
-                return await handle(request)
-            except NoKeyError:
-                return RedirectResponse("/login", SEE_OTHER)
-            except NotAllowedError:
-                return _told(
-                    request, 403, "This key is not for this page", "Sign out, and sign in with a key for matching."
-                )
-            except TherapistFitError as error:
-                status = 429 if isinstance(error, TooManyError) else 503
-                return _told(request, status, "The service cannot answer just now", f"{_why(error)}.")
-
-        return handler
-
-
-router = APIRouter(include_in_schema=False, route_class=_Page)
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 
 async def typed_of(request: Request) -> Typed:
@@ -86,6 +60,7 @@ def add_static(app: FastAPI) -> None:
     assert swagger is not None
     assert swagger.origin is not None
     app.mount("/static/docs", StaticFiles(directory=Path(swagger.origin).parent / "static"))
+    app.mount("/static/report", StaticFiles(directory=REPORT))
     app.mount("/static", StaticFiles(directory=STATIC))
 
 
@@ -113,14 +88,19 @@ def sign_in(request: Request, service: TheService, typed: TheTyped) -> Response:
     """Keeps a good key in a cookie that scripts cannot read and other sites cannot use."""
     key = typed.one("key")
     try:
-        service.admit(key)
+        caller = service.admit(key)
     except NoKeyError:
         notice = "This key does not open the service: it may have expired, or a part of it may be missing. "
         notice += "Please check it, or ask your administrator for a new one."
         return page("login.html", 401, notice=notice)
-    response = RedirectResponse("/match", SEE_OTHER)
+    response = RedirectResponse(_home(caller), SEE_OTHER)
     response.set_cookie(COOKIE, key, httponly=True, samesite="strict", secure=request.url.scheme == "https", path="/")
     return response
+
+
+def _home(caller: Caller) -> str:
+    """The page that whoever has this key most likely wants."""
+    return "/audit" if caller.may("auditor") and not caller.may("platform", "clinician") else "/match"
 
 
 @router.post("/logout")
@@ -181,7 +161,7 @@ def _pressed(
         shown = again(service, caller, below)
         return _match(service, caller, typed, shown, notice=looked_at_again(error), status=422)
     except (ConflictError, NotFoundError, GoneError) as error:
-        return _asked(service, caller, typed, f"{_why(error)}. {not_done} What you see below is new.")
+        return _asked(service, caller, typed, f"{why(error)}. {not_done} What you see below is new.")
     except _NOT_NOW:
         return _match(service, caller, typed, notice=f"{not_done} {_LATER}", status=503)
 
@@ -225,6 +205,7 @@ def _match(
         "match.html",
         status,
         who=caller.name,
+        may_audit=caller.may("auditor"),
         may_release=caller.may("clinician"),
         typed=typed,
         options=options,
@@ -239,20 +220,3 @@ def _match(
         errors=beside,
         notice=notice,
     )
-
-
-def _told(request: Request, status: int, heading: str, *lines: str) -> HTMLResponse:
-    caller: Caller | None = getattr(request.state, "caller", None)
-    who = caller.name if caller else ""
-    return page("notice.html", status, who=who, heading=heading, lines=lines, again=status != 403)
-
-
-def _why(error: TherapistFitError) -> str:
-    """What happened, as a sentence without its end; the next step is one for programs."""
-    return capitalised(str(error).partition(" -> ")[0])
-
-
-def _ours(request: Request) -> None:
-    """A form of another site is refused even if its browser sent the cookie along."""
-    if request.method == "POST" and request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise NotAllowedError("this form was sent from another site -> open the page itself and send it from there")

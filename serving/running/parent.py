@@ -27,6 +27,7 @@ from serving.running.handover import Found, HandOver, watch
 from serving.running.loaded import Refusal
 from serving.running.logs import configure
 from serving.running.overview import Overview, bury, shared_counts, told
+from serving.running.publishing import publish_audit
 from serving.running.spawned import begin, frugal
 from serving.running.supervisor import Bell, Crew
 from serving.service import no_database, utc_now
@@ -121,9 +122,15 @@ def serve(
             return worker
 
         crew = Crew(place.workers, launch, partial(bury, counts), bell)
-        handover = HandOver(crew, Served(sources.bundle, sources.version), remember)
+
+        def swapped(served: Served) -> None:
+            remember(served)
+            publish_audit(engine, served)
+
+        handover = HandOver(crew, Served(sources.bundle, sources.version), swapped)
         overview = Overview(crew, handover, engine, utc_now)
         with told(overview, counts, place.metrics_host, place.metrics_port) as metrics_port:
+            publish_audit(engine, handover.serving)
             crew.start(lambda: bool(signals))
             if watched:
                 remember(handover.serving)

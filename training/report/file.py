@@ -9,7 +9,7 @@ from data.decisions import Decision
 from training.audit.document import Audit, Chart, Section, Table
 from training.report.cells import csv_of
 from training.report.drawings import data_uri
-from training.report.people import people_table
+from training.report.people import NO_RANKING, people_table
 from training.report.records import day, decisions_table, facts
 from training.report.rendering import STATIC, anchor, environment
 
@@ -53,6 +53,7 @@ def file_of(
             audit=audit,
             sections=sections,
             people=people,
+            no_ranking=NO_RANKING,
             decisions=None if decisions is None else decisions_table(decisions),
             facts=facts(audit, evidence_hash),
             evidence_hash=evidence_hash,

@@ -60,8 +60,9 @@ def chart(
 ) -> Chart:
     """The document's chart from a drawing and the data that it shows; the drawing bears `alt` for who cannot see it."""
     kept = tuple(tuple(row) for row in rows)
-    told = svg_of(canvas).replace("<svg ", f'<svg role="img" aria-label={quoteattr(alt)} ', 1)
-    return Chart(id=name, title=title, alt=alt, svg=_own_ids(told, name), columns=tuple(columns), rows=kept, note=note)
+    drawn = _own_ids(svg_of(canvas), name)
+    svg = drawn.replace("<svg ", f'<svg role="img" aria-label={quoteattr(alt)} ', 1)
+    return Chart(id=name, title=title, alt=alt, svg=svg, columns=tuple(columns), rows=kept, note=note)
 
 
 def svg_of(canvas: Canvas) -> str:
@@ -76,12 +77,13 @@ def svg_of(canvas: Canvas) -> str:
 def _plain(text: str) -> str:
     """Without sizes on paper, comments, style sheets, and ids that nothing refers to; styles as attributes."""
     text = re.sub(r"<(metadata|style)\b.*?</\1>|<!--.*?-->", "", text, flags=re.DOTALL)
-    used = set(re.findall(r"#([\w-]+)", text))
-    text = re.sub(r' id="([\w-]+)"', lambda found: found[0] if found[1] in used else "", text)
+    used = set(re.findall(r"#([^\")]+)", text))
+    text = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", text)
     text = re.sub(r' style="([^"]*)"', lambda found: _attributes(found[1]), text)
     text = re.sub(r"<svg\b[^>]*>", _root, text, count=1)
     text = re.sub(r"<defs>\s*</defs>", "", text)
-    return re.sub(r"\s*\n\s*", "\n", re.sub(r"(\d\.\d\d)\d+", r"\1", text)).strip()
+    text = re.sub(r"<[^>]+>", lambda found: re.sub(r"(\d\.\d\d)\d+", r"\1", found[0]), text)
+    return re.sub(r"\s*\n\s*", "\n", text).strip()
 
 
 def _root(found: re.Match[str]) -> str:
@@ -91,12 +93,15 @@ def _root(found: re.Match[str]) -> str:
 
 
 def _attributes(style: str) -> str:
-    """A style as attributes of the element; of the font only its size is kept."""
+    """A style as attributes of the element; of the font only size and weight are kept."""
     found = ""
     for one in filter(None, (part.strip() for part in style.split(";"))):
         name, value = (part.strip() for part in one.split(":", 1))
         if name == "font":
-            name, value = "font-size", re.findall(r"([\d.]+)px", value)[0]
+            weight, value = re.findall(r"(?:(bold|[1-9]00) )?([\d.]+)px", value)[0]
+            name, found = "font-size", found + (f' font-weight="{weight}"' if weight else "")
+        if name == "font-size":
+            value = value.removesuffix("px")
         if name not in ("stroke-linejoin", "font-family"):
             found += f" {name}={quoteattr(value)}"
     return found
@@ -105,11 +110,7 @@ def _attributes(style: str) -> str:
 def _own_ids(text: str, name: str) -> str:
     """Ids that no other picture on the page has."""
     own = re.sub(r"[^A-Za-z0-9]", "-", name)
-    return re.sub(r'(id="|#)([\w-]+)(?=["\)])', lambda m: m[0] if _colour(m[0]) else f"{m[1]}{own}-{m[2]}", text)
-
-
-def _colour(text: str) -> bool:
-    return re.fullmatch(r"#[0-9a-f]{6}", text) is not None
+    return re.sub(r'(<[^>]*? id="|url\(#|href="#)', rf"\g<1>{own}-", text)
 
 
 def plain_axes(height: float = 3.2) -> tuple[Canvas, Axes]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from training.card import model_card
+from training.card_data import card_of
 from training.pictures import draw
 from training.run import Trained
 
@@ -71,6 +72,23 @@ def test_the_card_states_its_limits_and_judges_no_therapist(trained: Trained):
     assert "does not judge therapists" in card
     assert "no unmeasured difference" in " ".join(card.split())
     assert not any(name in card for name in trained.material.therapist_ids)
+
+
+def test_the_card_answers_the_31_questions_and_holds_hazards_rules_assessment_and_notices(trained: Trained):
+    card = model_card(trained.bundle.manifest, trained.bundle)
+    found = card_of(trained.bundle.manifest, trained.bundle)
+    assert all(f"- **{one.id}** {one.asks}: {one.answer}" in card for one in (*found.attributes, *found.assessment))
+    assert all(f"| {one.id} | {one.hazard} |" in card for one in found.hazards)
+    assert all(f"| {one.rule} |" in card for one in found.rules)
+    assert all(f"## Notice: {one.title}" in card for one in found.notices)
+    opened = [one.id for one in found.attributes if one.state != "answered"]
+    assert f"31 questions; open: {len(opened)} ({', '.join(opened)})." in card
+
+
+def test_every_row_of_a_table_of_the_card_has_as_many_cells_as_its_header(trained: Trained):
+    chapters = model_card(trained.bundle.manifest, trained.bundle).split("\n## ")
+    for chapter in chapters:
+        assert len({line.count("|") for line in chapter.splitlines() if line.startswith("|")}) <= 1, chapter
 
 
 def test_pictures_are_drawn_of_the_therapists_and_of_the_evaluation(trained: Trained, tmp_path: Path):

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.stats import t as student
 
 from training.audit.document import Estimate
 from training.calibration import FEWEST_IN_CELL
@@ -24,6 +24,8 @@ Bools = npt.NDArray[np.bool_]
 EVERYONE = ("", "everyone")
 FEWEST_FOR_SLOPE = 50
 """A line through fewer results says nothing."""
+FEWEST_JUDGED = 20
+"""A figure of fewer rows is shown, and not judged."""
 ALPHA = 0.05
 
 
@@ -35,6 +37,8 @@ class Drawn:
     draws: Floats
     n: Ints
     """Rows behind each."""
+    least: Floats | None = None
+    """Standard errors that those of the resamples may not fall below: the rows of a small cell may be alike by luck."""
 
     @cached_property
     def estimates(self) -> list[Estimate | None]:
@@ -58,26 +62,26 @@ class Drawn:
         draws = np.where(known, self.draws, 0.0)
         mean = draws.sum(axis=0) / count
         spread: Floats = np.sqrt((np.where(known, draws - mean, 0.0) ** 2).sum(axis=0) / count)
-        return spread
+        return spread if self.least is None else np.fmax(spread, self.least)
 
     def less_everyone(self) -> "Drawn":
         """Each cell's figure less everyone's, over the same resamples."""
-        return Drawn(self.value - self.value[0], self.draws - self.draws[:, :1], self.n)
+        return Drawn(self.value - self.value[0], self.draws - self.draws[:, :1], self.n, self.least)
 
     def below(self, margin: float) -> Floats:
-        """One-sided chance of a figure this low if the truth were `margin`, by the normal distribution."""
-        return _chance(self.value - margin, self.error)
+        """One-sided chance of a figure this low if the truth were `margin`, by Student's t; NaN: not judged."""
+        return self._chance(self.value - margin)
 
     def above(self, margin: float) -> Floats:
         """One-sided chance of a figure this high if the truth were `margin`."""
-        return _chance(margin - self.value, self.error)
+        return self._chance(margin - self.value)
 
-
-def _chance(gap: Floats, error: Floats) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.where(error > 0, gap / error, np.sign(gap) * np.inf)
-    chance: Floats = np.where(np.isnan(gap), np.nan, norm.cdf(np.nan_to_num(z, posinf=40, neginf=-40)))
-    return chance
+    def _chance(self, gap: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = np.where(self.error > 0, gap / self.error, np.sign(gap) * np.inf)
+        judged = ~np.isnan(gap) & (self.n >= FEWEST_JUDGED)
+        chance: Floats = np.where(judged, student.cdf(np.nan_to_num(z), np.maximum(self.n - 1, 1)), np.nan)
+        return chance
 
 
 @dataclass(frozen=True)
@@ -105,16 +109,15 @@ class Cells:
         known = self.member & ~np.isnan(values)[:, None]
         mass = known * (np.ones(len(values)) if weight is None else weight)[:, None]
         sums = np.concatenate([mass * np.nan_to_num(values)[:, None], mass], axis=1)
-        return self._ratio(sums, known.sum(axis=0), FEWEST_IN_CELL)
-
-    def _ratio(self, sums: Floats, n: Ints, fewest: int) -> Drawn:
+        n = known.sum(axis=0)
+        spread = np.nanstd(values) if n[0] else np.nan
         width = len(self.names)
         total, drawn = sums.sum(axis=0), self.resamples.sums(sums)
-        shown = n >= fewest
+        shown = n >= FEWEST_IN_CELL
         with np.errstate(divide="ignore", invalid="ignore"):
             value = np.where(shown, total[:width] / total[width:], np.nan)
             draws = np.where(shown, drawn[:, :width] / drawn[:, width:], np.nan)
-        return Drawn(value, draws, n)
+            return Drawn(value, draws, n, spread / np.sqrt(np.maximum(n, 1)))
 
     def slope(self, response: Floats, regressor: Floats, control: Floats, weight: Floats) -> Drawn:
         """Slope of the response on a regressor in each cell, beside an intercept and a control (rows,).

@@ -62,13 +62,14 @@ class Ranked:
         """Of each pair the share of the client's other pairs that score less (ties count half), 0 to 1."""
         at = self.offered.position
         order = np.lexsort((score, at))
-        first = np.concatenate([[0], np.cumsum(np.bincount(at))[:-1]])
-        place = np.empty(len(at))
-        place[order] = np.arange(len(at)) - first[at[order]]
-        keys = np.unique(np.column_stack([at, score]), axis=0, return_inverse=True)[1].ravel()
-        mean = np.bincount(keys, weights=place) / np.bincount(keys)
-        others = np.bincount(at)[at] - 1
-        return np.where(others > 0, mean[keys] / np.maximum(others, 1), 0.5)
+        count = np.bincount(at)
+        place = np.arange(len(at)) - np.repeat(np.cumsum(count) - count, count)
+        alike = np.concatenate([[0], np.cumsum((np.diff(at[order]) != 0) | (np.diff(score[order]) != 0))])
+        mean = (np.bincount(alike, weights=place) / np.bincount(alike))[alike]
+        others = np.repeat(count, count) - 1
+        found = np.empty(len(at))
+        found[order] = np.where(others > 0, mean / np.maximum(others, 1), 0.5)
+        return found
 
 
 def ranked(looked_at: Examined) -> Ranked | None:

@@ -73,7 +73,7 @@ class TherapistReport(Part):
     """Whether any figure rests on the therapist's own results, or all on what the profile foretells."""
     learning_opt_out: bool = False
     cases: int | None = None
-    """Past cases that the model knows; None for who opted out of learning."""
+    """Past cases that the model knows; None for who opted out of learning, or where it cannot be said."""
     expected: Mapping[str, Expected] = Field(default_factory=dict)
     """By head."""
     caseload: Caseload | None = None

@@ -98,18 +98,23 @@ def report_of(
     the day their profile is of, where it is known.
     """
     one = _alone(prepared, row)
-    known = bundle.records.counts["cases"][one.position] if one.position[0] >= 0 else np.zeros(1)
     (found,), (record,) = foretold(bundle, one), on_record(bundle, one.columns)
     report = TherapistReport(
         therapist_id=therapist_id,
         as_of=bundle.manifest.as_of or day,
         learning_opt_out=bool(one.columns.number("learning_opt_out")[0] == 1),
-        cases=int(known[0]),
+        cases=_cases(bundle, int(one.position[0])),
         expected=found,
         profile=record,
         profile_updated_on=updated_on,
     )
     return report.model_copy(update={"words": tuple(report_lines(report))})
+
+
+def _cases(bundle: Bundle, position: int) -> int | None:
+    """How many the bundle knows; None where its data have no dates."""
+    known = float(bundle.records.counts["cases"][position]) if position >= 0 else 0.0
+    return None if np.isnan(known) else int(known)
 
 
 def _alone(prepared: Prepared, row: int) -> Prepared:

@@ -140,8 +140,10 @@ def _verdict(one: Gathered) -> str:
     if _more(one):
         return "the ranking would bring such clients together with some therapists"
     if one.seen.value >= MUCH:
-        return "such clients gather with some therapists already, and the ranking does not add to it"
-    return "such clients hardly gather with some therapists, and the ranking would not clearly change that"
+        return "such clients gather with some therapists already, and the ranking does not clearly add to it"
+    if one.first.high >= MUCH:
+        return "whether the ranking would bring such clients together cannot be told from so few clients"
+    return "such clients hardly gather with some therapists, and the ranking would not change that"
 
 
 def _more(one: Gathered) -> bool:

@@ -2,7 +2,7 @@
 
 The client is one of average severity, with the usual mix of main problems, for whom every match is as good as usual.
 Everything is told as the difference from the average case: the mean of the therapists whom the bundle knows, each
-counted as often as they were seen. Light: workers import it.
+counted as often as they were seen (in undated data, once). Light: workers import it.
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,6 @@ def unit(info: HeadInfo) -> str:
 def usual_client(bundle: Bundle, severity: float = 0.0, problem: str | None = None) -> Floats:
     """(effects,): a client of that severity (in SD) with a main problem, or with the usual mix of them."""
     names = bundle.design.effects
-    cases = max(float(bundle.records.counts["cases"].sum()), 1.0)
     found = np.zeros(len(names))
     found[0] = 1.0
     for i, name in enumerate(names):
@@ -70,19 +69,27 @@ def usual_client(bundle: Bundle, severity: float = 0.0, problem: str | None = No
         if name == "severity":
             found[i] = severity
         elif name != word:
-            counts = bundle.records.counts.get(CASES_WITH + word, np.zeros(1))
-            found[i] = float(counts.sum()) / cases if problem is None else float(word == problem)
+            found[i] = _share_of(bundle, word) if problem is None else float(word == problem)
     return found
+
+
+def _share_of(bundle: Bundle, problem: str) -> float:
+    """Share of past cases with that main problem; of undated data, which have no past, as many of each."""
+    cases = bundle.records.counts["cases"].sum()
+    if not cases > 0:
+        return 1 / len(bundle.design.problems)
+    return float(bundle.records.counts.get(CASES_WITH + problem, np.zeros(1)).sum() / cases)
 
 
 def effects(bundle: Bundle, name: str, prepared: Prepared, client: Floats, own: bool = True) -> Effect:
     """What head `name` expects of the prepared therapists with such a client.
 
-    Without their `own` cases it is what their profile alone foretells, as sure as that can be.
+    Without their `own` cases it is what their profile alone foretells, as sure as that can be; what is not on record
+    of it might be anything that is usual, which makes it less sure.
     """
     head = bundle.heads[name]
     z = client[used_effects(bundle.design, head.info.parts)]
-    width = len(bundle.design.names[bundle.design.ranking]) if head.info.parts.columns else 0
+    width = _width(bundle) if head.info.parts.columns else 0
     ranking = np.zeros((len(prepared.position), width))
     ranking[:, : prepared.ranking.shape[1]] = prepared.ranking[:, :width]
     position = prepared.position if own else np.full(len(prepared.position), -1)
@@ -90,8 +97,24 @@ def effects(bundle: Bundle, name: str, prepared: Prepared, client: Floats, own: 
     average = _Average.of(bundle, head, z, width)
     weight = np.where(position >= 0, average.weight[np.maximum(position, 0)], 0.0) if len(average.weight) else 0.0
     gap = found.loading - average.loading
-    variance = np.einsum("np,np->n", gap, gap) + (found.own - head.info.unseen) * (1 - 2 * weight) + average.own
+    variance = np.einsum("np,np->n", gap, gap) + (0.0 if own else _unknown(bundle, head, prepared))
+    variance += (found.own - head.info.unseen) * (1 - 2 * weight) + average.own
     return Effect(found.mean - average.mean, np.sqrt(np.maximum(variance, 0.0))).scaled(per_link(head))
+
+
+def _unknown(bundle: Bundle, head: Head, prepared: Prepared) -> Floats:
+    """(n,): variance of what standardised profile columns would add that are not on record, each taken as usual."""
+    columns = bundle.design.therapist.keep
+    missing = np.isnan(bundle.features.build_rows("therapist", prepared.columns)[:, columns])
+    if not head.info.parts.columns:
+        return np.zeros(len(missing))
+    at = np.arange(len(columns)) + len(head.solution.b) - _width(bundle)
+    found: Floats = missing @ (head.solution.b[at] ** 2 + np.diag(head.solution.b_cov)[at])
+    return found
+
+
+def _width(bundle: Bundle) -> int:
+    return len(bundle.design.names[bundle.design.ranking])
 
 
 @dataclass(frozen=True)
@@ -107,8 +130,10 @@ class _Average:
     def of(cls, bundle: Bundle, head: Head, z: Floats, width: int) -> Self:
         trees, nobody = float(head.remainder(np.zeros((1, width)))[0]), np.zeros(len(head.solution.b))
         s, cases = head.solution, bundle.records.counts["cases"]
-        if not len(s.at_zero) or not cases.sum():
+        if not len(s.at_zero):
             return cls(trees, nobody, 0.0, np.zeros(len(cases)))
+        if not cases.sum() > 0:  # undated data have no past: everybody counts as one
+            cases = np.ones(len(cases))
         weight = cases / cases.sum()
         carried = z @ np.tensordot(weight, s.per_border, (0, 0))
         own = float(z @ np.tensordot(weight**2, s.within, (0, 0)) @ z)

@@ -1,6 +1,5 @@
 """What an audit knows of the therapists: their past cases, and what the served bundle expects of each."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +12,7 @@ from data.instruments import INSTRUMENTS
 from training.audit.examined import Examined
 from training.audit.reports import FEWEST_CASES
 from training.audit.therapists_effects import Effect, effects, ranking_heads, usual_client
+from training.bundle import Bundle
 from training.fits import Prepared
 from training.targets import intake_sds, target
 
@@ -73,17 +73,21 @@ class Known:
 
     @cached_property
     def seen(self) -> Ints:
-        """Past cases of each that the served bundle knows."""
-        return self._counted(self.looked_at.bundle.place, self.looked_at.bundle.records.counts["cases"])
+        """Past cases of each that the served bundle knows; of undated data, those learned from."""
+        return self._counted(self.looked_at.bundle, np.ones(len(self.cases.therapist), dtype=bool))
 
     @cached_property
     def seen_before(self) -> Ints:
         """Past cases of each that were known before the test block."""
-        return self._counted(self.looked_at.asked.place, self.looked_at.asked.records.counts["cases"])
+        tested = self.looked_at.tested is not None
+        return self._counted(self.looked_at.asked, ~self.cases.tested if tested else self.cases.tested)
 
-    def _counted(self, place: Mapping[str, int], counts: Floats) -> Ints:
-        at = np.array([place.get(one, -1) for one in self.ids], dtype=np.int64)
-        return np.where(at >= 0, counts[at], 0).astype(np.int64) if len(counts) else np.zeros(len(at), dtype=np.int64)
+    def _counted(self, bundle: Bundle, rows: Bools) -> Ints:
+        counts = bundle.records.counts["cases"]
+        if np.isnan(counts).any():
+            return self.cases.count(rows, len(self.ids))
+        at = np.array([bundle.place.get(one, -1) for one in self.ids], dtype=np.int64)
+        return np.concatenate([counts, [0.0]])[at].astype(np.int64)
 
     @cached_property
     def usual(self) -> Floats:
@@ -141,9 +145,13 @@ class Known:
         """By head own cases of each with a known result."""
         return {head: self.results(head) for head in self.heads}
 
+    def learns(self, head: str) -> bool:
+        """Whether own results count in this head at all."""
+        return self.looked_at.bundle.heads[head].solution.at_zero.size > 0
+
     def named(self, head: str) -> Bools:
-        """Whose own results in this head are enough to be told."""
-        return (self.result_counts[head] >= FEWEST_CASES) & ~self.opted_out
+        """Whose own results in this head count, and are enough to be told."""
+        return (self.result_counts[head] >= FEWEST_CASES) & ~self.opted_out & self.learns(head)
 
     def told(self, head: str) -> Effect:
         """What is told of each: with own results where they are enough, else what the profile foretells."""

@@ -51,7 +51,7 @@ def reports(known: Known, shown: Shown | None) -> dict[str, TherapistReport]:
     everyone = {head: _Head(known, head) for head in known.heads}
     caseloads, seen = mixes(known), exposures(known, shown)
     records = on_record(bundle, known.prepared.columns)
-    updated = _days(known)
+    updated, unlearned = _days(known), [head for head in known.heads if not known.learns(head)]
     found = {}
     for i, name in enumerate(known.ids):
         told = {head: one.told(i) for head, one in everyone.items()}
@@ -67,7 +67,7 @@ def reports(known: Known, shown: Shown | None) -> dict[str, TherapistReport]:
             profile=records[i],
             profile_updated_on=updated[i],
         )
-        lines = tuple(report_lines(report, shown.clients if shown else None))
+        lines = tuple(report_lines(report, shown.clients if shown else None, unlearned))
         found[name] = report.model_copy(update={"words": lines})
     return found
 

@@ -11,7 +11,7 @@ from training.audit.reports import FEWEST_CASES
 from training.audit.therapists_effects import Z95, Effect, per_link, prior_variance, reliability, unit
 from training.audit.therapists_exposure import Shown, exposures
 from training.audit.therapists_known import Known
-from training.audit.therapists_words import FEW_RESULTS, OPTED_OUT, TOO_FEW, UNITS, amount, head_label
+from training.audit.therapists_words import FEW_RESULTS, OPTED_OUT, PROFILE, TOO_FEW, UNITS, amount, head_label
 from training.calibration import FEWEST_IN_CELL
 
 Floats = npt.NDArray[np.float64]
@@ -46,6 +46,8 @@ def words(known: Known, head: str) -> str:
     """How therapists differ by one head, in a sentence or two."""
     effect, named = known.with_own[head], known.named(head)
     label, count = head_label(head), int(named.sum())
+    if not known.learns(head):
+        return f"{label}: in this model own results do not count, so that {PROFILE}."
     if not count:
         return f"{label}: no therapist has {FEWEST_CASES} cases with a known result, so no track record is told."
     kind = unit(known.looked_at.bundle.heads[head].info)
@@ -94,7 +96,7 @@ def caterpillar(known: Known, head: str) -> Chart | None:
             f"Expected differences from the average therapist in order, from {ends[0][0]:+.2f} to {ends[0][-1]:+.2f} "
             f"{UNITS[kind]}, each with its 95 % interval; {len(order) - told} of {len(order)} intervals reach 0."
         ),
-        canvas=_drawn(place, ends, f"{label}: difference from the average, {UNITS[kind]}"),
+        canvas=_drawn(place, ends, f"{UNITS[kind]} from the average"),
         columns=(
             Column(name="place", label="Place in order", unit="%", digits=0),
             *(Column(name=name, label=name.capitalize(), unit=UNITS[kind]) for name in ("value", "low", "high")),
@@ -142,9 +144,9 @@ def table(known: Known, shown: Shown | None) -> Table:
         columns=columns,
         rows=tuple(rows),
         note=(
-            "In the order of ids, each with its 95 % interval, shrunken towards what the profile foretells. The "
-            "ranking also lets the first few cases count a little; they are not told here. Of who opted out of "
-            f"learning no cases are shown. Counts of clients are not shown below {FEWEST_IN_CELL} offers."
+            "In the order of ids, each with its 95 % interval, shrunken towards what the profile foretells; higher is "
+            "better in all. The ranking also lets the first few cases count a little; they are not told here. Of who "
+            f"opted out of learning no cases are shown. Counts of clients are not shown below {FEWEST_IN_CELL} offers."
         ),
     )
 
@@ -168,5 +170,8 @@ def _basis(known: Known, i: int) -> str:
         return OPTED_OUT
     if known.seen[i] < FEWEST_CASES:
         return TOO_FEW
-    few = [head_label(head) for head in known.heads if not known.named(head)[i]]
-    return f"{', '.join(few)}: {FEW_RESULTS}" if few else "own results and profile"
+    counting = [head for head in known.heads if known.learns(head)]
+    few = [head_label(head) for head in counting if not known.named(head)[i]]
+    if few:
+        return f"{', '.join(few)}: {FEW_RESULTS}"
+    return "own results and profile" if counting else PROFILE

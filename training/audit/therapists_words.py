@@ -1,6 +1,6 @@
 """Sentences about therapists: calm, with intervals, and no verdict on anyone. Light: workers import it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 from training.audit.reports import FEWEST_CASES, NOT_FOR, Caseload, Expected, Exposure, TherapistReport
@@ -25,7 +25,9 @@ def head_label(name: str) -> str:
 
 def amount(value: float, unit: str) -> str:
     """A difference as people read it, without its unit."""
-    return f"{100 * value:+.1f}" if unit == "probability" else f"{value:+.2f}"
+    if unit == "probability":
+        return f"{round(100 * value, 1) + 0.0:+.1f}"
+    return f"{round(value, 2) + 0.0:+.2f}"  # + 0.0 takes the sign off a 0
 
 
 def span(one: Expected) -> str:
@@ -39,11 +41,14 @@ def reaches_zero(low: float, high: float) -> bool:
     return low <= 0 <= high
 
 
-def report_lines(report: TherapistReport, clients: int | None = None) -> Iterator[str]:
-    """A therapist's report in sentences; `clients` is how many had a choice in the test block."""
+def report_lines(report: TherapistReport, clients: int | None = None, unlearned: Container[str] = ()) -> Iterator[str]:
+    """A therapist's report in sentences.
+
+    `clients` is how many had a choice in the test block; in `unlearned` heads nobody's own results count.
+    """
     yield _known_line(report)
     for head, one in report.expected.items():
-        yield f"{head_label(head)}: {span(one)}; {_behind(one, report)}.{_told(one)}"
+        yield f"{head_label(head)}: {span(one)}; {_behind(one, report, head in unlearned)}.{_told(one)}"
     yield from _kinds_line(report.expected)
     if report.caseload is not None:
         yield from _caseload_lines(report.caseload)
@@ -62,6 +67,8 @@ def _known_line(report: TherapistReport) -> str:
         )
     if report.learning_opt_out:
         return f"You opted out of learning: your own cases are not used, {PROFILE}."
+    if report.cases is None:
+        return "How many of your cases the model knows cannot be said: its data have no dates."
     return f"The model knows {report.cases or 'none'} of your cases{until}."
 
 
@@ -69,12 +76,12 @@ def _told(one: Expected) -> str:
     return " No difference can be told." if reaches_zero(one.low, one.high) else ""
 
 
-def _behind(one: Expected, report: TherapistReport) -> str:
+def _behind(one: Expected, report: TherapistReport, unlearned: bool) -> str:
     if one.cases:
         return f"from {one.cases} of your results"
-    if report.learning_opt_out:
+    if report.learning_opt_out or unlearned or report.cases is None:
         return PROFILE
-    return TOO_FEW if (report.cases or 0) < FEWEST_CASES else FEW_RESULTS
+    return TOO_FEW if report.cases < FEWEST_CASES else FEW_RESULTS
 
 
 def _kinds_line(expected: Mapping[str, Expected]) -> Iterator[str]:

@@ -6,17 +6,14 @@ and never shown; of a client only what was sent with a request is known. Nothing
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
-from data.errors import DataError
-from data.instruments import INSTRUMENTS, TOTAL
-from data.scoring import total
-from data.sql import CHOICES, EPISODES, MEASURES, RECEIPTS, RECOMMENDATIONS
+from data.served_scores import course_scores, intakes, risk_asked
+from data.sql import CHOICES, EPISODES, RECEIPTS, RECOMMENDATIONS
 
 FOLLOWED, NEXT_AVAILABLE, OVERRIDDEN = "followed", "next_available", "overridden"
 NOT_RANKED, NOBODY_YET = "not_ranked", "nobody_yet"
@@ -64,16 +61,13 @@ class Referral:
 
 def referrals(connection: sa.Connection, tenant: str, now: dt.datetime) -> Iterator[Referral]:
     """A record for each course of treatment, then one for each client who was shown therapists and has no course."""
-    named: set[str] = set()
-    scores = _course_scores(connection, tenant)
+    scores = course_scores(connection, tenant)
     differing = _without_difference(connection, tenant)
-    for row in _courses(connection, tenant):
-        if row.client_id is not None:
-            named.add(row.client_id)
-        elif row.asked_for is not None:
-            named.add(row.asked_for)
-        yield _course(row, scores.get(row.episode_id, ({}, {})), differing, now)
-    yield from _without_course(connection, tenant, named)
+    for rows in _courses(connection, tenant).partitions(_AT_ONCE):
+        for row, asked in zip(rows, intakes([row.request or {} for row in rows]), strict=True):
+            first, last = scores.get(row.episode_id, ({}, {}))
+            yield _course(row, {**asked, **first}, last, differing, now)
+    yield from _without_course(connection, tenant)
 
 
 def arms(connection: sa.Connection, tenant: str) -> dict[str, str]:
@@ -156,7 +150,7 @@ def _without_difference(connection: sa.Connection, tenant: str) -> set[str]:
     return set(connection.scalars(wanted))
 
 
-def _courses(connection: sa.Connection, tenant: str) -> Iterable[sa.Row[Any]]:
+def _courses(connection: sa.Connection, tenant: str) -> sa.CursorResult[Any]:
     course, asked, choice = EPISODES.c, RECOMMENDATIONS.c, CHOICES.c
     answers = sa.and_(asked.tenant == course.tenant, asked.recommendation_id == course.recommendation_id)
     chosen = sa.and_(
@@ -169,7 +163,6 @@ def _courses(connection: sa.Connection, tenant: str) -> Iterable[sa.Row[Any]]:
             EPISODES,
             asked.request,
             asked.bundle_id,
-            asked.client_id.label("asked_for"),
             choice.kind,
             choice.reason,
             choice.rank,
@@ -181,17 +174,16 @@ def _courses(connection: sa.Connection, tenant: str) -> Iterable[sa.Row[Any]]:
 
 
 def _course(
-    row: sa.Row[Any], scores: tuple[Mapping[str, float], Mapping[str, float]], differing: set[str], now: dt.datetime
+    row: sa.Row[Any], intake: Mapping[str, float], last: Mapping[str, float], differing: set[str], now: dt.datetime
 ) -> Referral:
     request = row.request or {}
-    asked = _intake(request)
     matched_on = row.matched_at.date()
     kept = row.holds_until is None or row.holds_until > now
     return Referral(
         arm=_arm(row.kind, row.recommendation_id in differing) if row.kind else arm_of(row.assigned_by),
         client=request.get("client", {}),
-        intake={**asked, **scores[0]},
-        last=scores[1],
+        intake=intake,
+        last=last,
         referred_on=row.referred_on or (matched_on if row.recommendation_id else None),
         episode_id=row.episode_id,
         therapist_id=row.therapist_id,
@@ -205,99 +197,59 @@ def _course(
         reason=row.reason,
         rank=row.rank,
         bundle_id=row.bundle_id,
-        risk_asked=_risk_asked(request),
+        risk_asked=risk_asked(request),
     )
 
 
-def _without_course(connection: sa.Connection, tenant: str, named: set[str]) -> Iterator[Referral]:
+def _without_course(connection: sa.Connection, tenant: str) -> Iterator[Referral]:
     """Each with their latest request, referred on the day of their first."""
     table = RECOMMENDATIONS.c
     mine = (table.tenant == tenant, table.client_id.is_not(None), table.erased_at.is_(None))
     first = (
         sa.select(table.client_id, sa.func.min(table.made_at).label("since"), sa.func.max(table.made_at).label("until"))
-        .where(*mine)
+        .where(*mine, table.client_id.not_in(_with_course(tenant)))
         .group_by(table.client_id)
         .subquery()
     )
     latest = sa.and_(table.client_id == first.c.client_id, table.made_at == first.c.until)
-    wanted = sa.select(
-        table.recommendation_id, table.client_id, table.request, table.bundle_id, first.c.since
-    ).select_from(RECOMMENDATIONS.join(first, latest))
-    declined = dict(
-        connection.execute(
-            sa.select(CHOICES.c.recommendation_id, CHOICES.c.reason)
-            .where(CHOICES.c.tenant == tenant, CHOICES.c.kind == "declined")
-            .order_by(CHOICES.c.made_at)
-        ).all()
-    )
-    told: set[str] = set()
-    for row in connection.execute(wanted.where(*mine), execution_options={"yield_per": _AT_ONCE}):
-        if row.client_id in named or row.client_id in told:
-            continue
-        told.add(row.client_id)
-        refused = row.recommendation_id in declined
-        yield Referral(
-            arm=NOBODY_YET,
-            client=row.request.get("client", {}),
-            intake=_intake(row.request),
-            referred_on=row.since.date(),
-            declined=refused,
-            reason=declined.get(row.recommendation_id),
-            bundle_id=row.bundle_id,
-            risk_asked=_risk_asked(row.request),
-        )
-
-
-def _course_scores(connection: sa.Connection, tenant: str) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
-    """Episode -> totals as the client gave them, by instrument: at intake, and those of the last later session."""
-    table = MEASURES.c
-    mine = (table.tenant == tenant, table.item == TOTAL, table.rater == "client")
-    newest = (
-        sa.select(table.episode_id, table.instrument, sa.func.max(table.session).label("session"))
-        .where(*mine)
-        .group_by(table.episode_id, table.instrument)
-        .subquery()
-    )
-    is_newest = sa.and_(
-        table.episode_id == newest.c.episode_id,
-        table.instrument == newest.c.instrument,
-        sa.or_(table.session == newest.c.session, table.session == 0),
-    )
-    wanted = sa.select(table.episode_id, table.instrument, table.session, table.value)
+    wanted = sa.select(table.recommendation_id, table.client_id, table.request, table.bundle_id, first.c.since)
     rows = connection.execute(
-        wanted.select_from(MEASURES.join(newest, is_newest)).where(*mine), execution_options={"yield_per": _AT_ONCE}
+        wanted.select_from(RECOMMENDATIONS.join(first, latest)).where(*mine), execution_options={"yield_per": _AT_ONCE}
     )
-    found: dict[str, tuple[dict[str, float], dict[str, float]]] = {}
-    for episode, instrument, session, value in rows:
-        found.setdefault(episode, ({}, {}))[1 if session > 0 else 0][instrument] = value
-    return found
+    declined, told = _declined(connection, tenant), set[str]()
+    for some in rows.partitions(_AT_ONCE):
+        for row, intake in zip(some, intakes([row.request for row in some]), strict=True):
+            if row.client_id not in told:  # two answers of one moment
+                told.add(row.client_id)
+                yield _waiting(row, intake, declined)
 
 
-def _intake(request: Mapping[str, Any]) -> dict[str, float]:
-    """Totals that the request holds, or that its answers add up to."""
-    sent = [one for one in request.get("measures", ()) if one.get("rater", "client") == "client"]
-    totals = {one["instrument"]: float(one["value"]) for one in sent if str(one.get("item", TOTAL)) == TOTAL}
-    answers: dict[str, dict[int, float]] = {}
-    for one in sent:
-        if one["instrument"] not in totals and str(one.get("item", TOTAL)).isdecimal():
-            answers.setdefault(one["instrument"], {})[int(one["item"])] = float(one["value"])
-    return totals | {name: value for name, own in answers.items() if (value := _added(name, own)) is not None}
+def _waiting(row: sa.Row[Any], intake: Mapping[str, float], declined: Mapping[str, str | None]) -> Referral:
+    return Referral(
+        arm=NOBODY_YET,
+        client=row.request.get("client", {}),
+        intake=intake,
+        referred_on=row.since.date(),
+        declined=row.recommendation_id in declined,
+        reason=declined.get(row.recommendation_id),
+        bundle_id=row.bundle_id,
+        risk_asked=risk_asked(row.request),
+    )
 
 
-def _added(name: str, answers: Mapping[int, float]) -> float | None:
-    instrument = INSTRUMENTS.get(name)
-    if instrument is None or not instrument.scored or instrument.totals_only or len(answers) < instrument.items:
-        return None
-    try:
-        value = float(total(instrument, [[answers.get(i, np.nan) for i in range(1, instrument.items + 1)]])[0])
-    except DataError:
-        return None
-    return None if np.isnan(value) else value
+def _with_course(tenant: str) -> sa.CompoundSelect[Any]:
+    """Clients who have a course, by its own word or that of the answer it began with."""
+    course, asked = EPISODES.c, RECOMMENDATIONS.c
+    answers = sa.and_(asked.tenant == course.tenant, asked.recommendation_id == course.recommendation_id)
+    own = sa.select(course.client_id).where(course.tenant == tenant, course.client_id.is_not(None))
+    by_answer = sa.select(asked.client_id).select_from(EPISODES.join(RECOMMENDATIONS, answers))
+    return own.union(by_answer.where(course.tenant == tenant, asked.client_id.is_not(None)))
 
 
-RISK_ITEMS = frozenset((name, str(item)) for name, one in INSTRUMENTS.items() for item in one.risk_items)
-"""Instrument and item of every question about self-harm."""
-
-
-def _risk_asked(request: Mapping[str, Any]) -> bool:
-    return any((one["instrument"], str(one.get("item", TOTAL))) in RISK_ITEMS for one in request.get("measures", ()))
+def _declined(connection: sa.Connection, tenant: str) -> dict[str, str | None]:
+    """Answers of which all shown were declined, and why."""
+    choice = CHOICES.c
+    wanted = sa.select(choice.recommendation_id, choice.reason).where(
+        choice.tenant == tenant, choice.kind == "declined"
+    )
+    return dict(connection.execute(wanted.order_by(choice.made_at)).tuples().all())

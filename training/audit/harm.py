@@ -13,7 +13,7 @@ from training.audit.examined import Examined
 from training.audit.harm_compare import ARM, Contrast, arm_sides, contrasts, group_sides
 from training.audit.harm_counts import counts, total
 from training.audit.harm_courses import ARMS, NHS_PAIR, OTHERWISE, OUTCOMES, Referrals, severity_bands
-from training.audit.harm_said import compared, headline, judged
+from training.audit.harm_said import compared, died, headline, judged
 from training.audit.harm_tables import (
     NOT_BY_LOT,
     contrast_findings,
@@ -224,10 +224,8 @@ def _left_out(looked_at: Examined) -> list[str]:
 
 def _findings(all_of: Referrals, found: list[Contrast], halves: list[Contrast] | None) -> tuple[Finding, ...]:
     told = contrast_findings([*found, *(halves or [])], PAGE)
-    deaths = int(all_of.deaths.sum())
-    if deaths:
-        words = f"{deaths} courses ended with the client's death. Each is a case for a person to look at, and no rate."
-        told.insert(0, Finding(level="look", words=words, page=PAGE))
+    if all_of.deaths.any():
+        told.insert(0, Finding(level="look", words=died(all_of), page=PAGE))
     if not any(one.level == "look" for one in told):
         none = f"Of {len(found)} comparisons none shows clearly more harm."
         words = f"{none} It is no proof that nobody was harmed. {NOT_BY_LOT}"

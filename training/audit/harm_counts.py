@@ -115,5 +115,4 @@ def _ordered(words: Words, order: Sequence[str]) -> tuple[str, ...]:
 
 def _codes(words: Words, names: Sequence[str]) -> Ints:
     place = {name: i for i, name in enumerate(names)}
-    kinds, codes = np.unique(words.astype(str), return_inverse=True)
-    return np.array([place[kind] for kind in kinds.tolist()], dtype=np.int64)[codes]
+    return np.fromiter(map(place.__getitem__, words.tolist()), dtype=np.int64, count=len(words))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from data.instruments import INSTRUMENTS
 from data.served import FOLLOWED, NEXT_AVAILABLE, NOBODY_YET, NOT_RANKED, OVERRIDDEN
+from training.audit.harm_hiding import coded
 from training.bands import UNKNOWN, thirds
 
 Floats = npt.NDArray[np.float64]
@@ -92,7 +93,7 @@ class Referrals:
     @cached_property
     def stratum(self) -> Ints:
         """Whom each is compared with: those of the same third of severity at intake, or with none known."""
-        return np.unique(self.groups["severity_band"].astype(str), return_inverse=True)[1].astype(np.int64)
+        return coded(self.groups["severity_band"])[1]
 
 
 @dataclass(frozen=True)

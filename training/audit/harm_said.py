@@ -26,11 +26,17 @@ def headline(all_of: Referrals) -> list[str]:
         )
     deaths = int(all_of.deaths.sum())
     told.append(
-        f"{deaths} courses ended with a death; each is for a person to look at, and none is counted in a share."
+        died(all_of)
         if deaths
         else "No course has a death on record. What happened after a course ended is not recorded."
     )
     return told
+
+
+def died(all_of: Referrals) -> str:
+    """Deaths on record: never a share."""
+    count = many(int(all_of.deaths.sum()), "course")
+    return f"{count} ended with the client's death. Each is a case for a person to look at, and no rate."
 
 
 def compared(found: Sequence[Contrast]) -> list[str]:
@@ -72,3 +78,8 @@ def points(gap: Estimate) -> str:
     """A difference with its interval."""
     ends = "" if gap.low is None or gap.high is None else f", {gap.low:+.1f} to {gap.high:+.1f}"
     return f"{gap.value:+.1f} points{ends}"
+
+
+def many(count: int, what: str) -> str:
+    """`1 task`, `2,300 tasks`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

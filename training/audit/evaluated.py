@@ -32,6 +32,7 @@ from training.audit.examined import Examined
 from training.audit.falsified import SENT, Control, controls
 from training.audit.ranked import Ranked, ranked
 from training.robust import ENOUGH_CLUSTERS
+from training.telling import REGIMES
 
 ID, TITLE = "evaluation", "Does it work, and how sure are we?"
 PAGE = f"section/{ID}"
@@ -121,11 +122,17 @@ def _who(evaluation: Mapping[str, Any]) -> str:
 def _gain(utility: Mapping[str, Any]) -> str:
     gain = utility["over_next_available"]["model"]["gain"]
     told = f"{said(gain)} SD of the combined result"
-    full = of_regime(utility, "full caseloads").get("model")
-    where = "" if full is None else f" Where every caseload is full, {said(full)} SD of it is left."
     if gain["low"] > 0:
-        return f"Seeing the therapist ranked first, not the next available one, was worth {told}.{where}"
-    return f"No gain over the next available therapist is shown: {told}, which holds 0.{where}"
+        return f"Seeing the therapist ranked first, not the next available one, was worth {told}.{_where(utility)}"
+    return f"No gain over the next available therapist is shown: {told}, which holds 0.{_where(utility)}"
+
+
+def _where(utility: Mapping[str, Any]) -> str:
+    """The gain where there are fewer to choose from."""
+    slots, full = (of_regime(utility, name).get("model") for name in REGIMES[1:])
+    return (f" Among those with a free time within two weeks it was {said(slots)}." if slots else "") + (
+        f" Where every caseload is full, {said(full)} SD of it is left." if full else ""
+    )
 
 
 def _in_units(looked_at: Examined, rows: Ranked) -> str:

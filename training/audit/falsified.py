@@ -8,6 +8,7 @@ changed them, so a slope shows who was sent to whom (negative control outcome: L
 Controls for which the model is learned again are in `therapist-fit experiment falsification`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,7 @@ def controls(looked_at: Examined, ranked: Ranked) -> list[Control]:
     """Every control that the data allow."""
     rng = np.random.default_rng(looked_at.config.seed)
     found = [_dealt_by_lot(ranked, rng), _results_of_others(ranked, rng)]
-    return found + _before_treatment(looked_at, ranked)
+    return found + _before_treatment(looked_at, ranked) + list(_known_at_intake(looked_at))
 
 
 def slopes(response: Floats, regressors: Floats, control: Floats, weight: Floats) -> Floats:
@@ -133,6 +134,20 @@ def _unchanged(name: str, said: str, values: Floats, ranked: Ranked, many: int) 
     end = "within what chance brings" if holds else "more than chance brings"
     words = f"From the lowest to the highest rank of the therapist seen, {said} changes by {slope}, {end}."
     return Control(name, figure, holds, words, int((~np.isnan(values)).sum()))
+
+
+def _known_at_intake(looked_at: Examined) -> Iterator[Control]:
+    """Heads that were learned as controls: what is known at intake, which no therapist can have changed."""
+    for head in looked_at.config.heads:
+        tested = looked_at.evaluation.get("heads", {}).get(head.name, {})
+        if head.source.endswith("@0") and "rank_validity" in tested:
+            figure = Figure(**tested["rank_validity"])
+            holds = abs(figure.value) <= SMALL or figure.low <= 0 <= figure.high
+            words = (
+                f"{head.name}, known at intake and learned as if it were a result, rises by {figure.value:+.2f} SD "
+                f"({figure.low:+.2f} to {figure.high:+.2f}) from the lowest to the highest rank by itself."
+            )
+            yield Control(f"{head.name} learned as a result", figure, holds, words, tested["rows"])
 
 
 def sure_of(many: int) -> float:

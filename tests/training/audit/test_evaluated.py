@@ -21,7 +21,7 @@ from training.audit.evaluated_past import e_value
 from training.audit.examined import Examined, examined
 from training.audit.falsified import Control, controls, slopes, sure_of
 from training.audit.ranked import Ranked, ranked
-from training.config import DEFAULT_HEADS, TrainConfig
+from training.config import DEFAULT_HEADS, HeadConfig, TrainConfig
 from training.evaluate import Offered, Resamples
 from training.run import Trained, train
 
@@ -122,6 +122,14 @@ def test_where_therapists_differ_the_gain_is_told_with_its_interval_and_in_point
     says = " ".join(section(looked_at).says)
     assert f"{gain['value']:+.2f} ({gain['low']:+.2f} to {gain['high']:+.2f}) SD" in says
     assert "points of PHQ-9" in says
+
+
+def test_a_score_at_intake_that_was_learned_as_a_result_is_a_control(small: Examined):
+    heads = (*DEFAULT_HEADS, HeadConfig(name="intake", source="measure:phq9@0", direction="lower"))
+    found = {"rows": 200, "rank_validity": {"value": 0.3, "low": 0.2, "high": 0.4}}
+    learned = with_evaluation(small, {"heads": {**small.evaluation["heads"], "intake": found}})
+    names = [one.name for one in failing(replace(learned, config=small.config.model_copy(update={"heads": heads})))]
+    assert "intake learned as a result" in names
 
 
 # -- words follow numbers -----------------------------------------------------------------------------------------

@@ -19,8 +19,9 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 MARK = ".made-by-therapist-fit-demo"
 ELSEWHERE = ("MLFLOW_TRACKING_URI", "THERAPIST_FIT_DATABASE_URL", "THERAPIST_FIT_SETTINGS")
 """The demonstration stays in its folder: whatever these name is left alone."""
-KEY_FILE = "platform.key"
+KEY_FILES = {"platform": "platform.key", "auditor": "auditor.key"}
 SHOWN = 5
+_AS_DEMO = ("--who", "demo", "--reason", "a demonstration on synthetic data")
 
 
 @app.command()
@@ -32,7 +33,7 @@ def demo(
     therapists: Annotated[int, typer.Option(help="Therapists to invent.", min=20)] = 60,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer of the server as one JSON object.")] = False,
 ) -> None:
-    """Everything once: invent a clinic, train, promote, serve, rank one client over HTTP, stop.
+    """Everything once: invent a clinic, train, audit, sign, approve, promote, serve, rank one client over HTTP, stop.
 
     Example: therapist-fit demo
     """
@@ -44,11 +45,9 @@ def demo(
     trained = _run(home, say, "Learn from it and track the run in MLflow", "train", "clinic", "--out", "bundle")
     for line in _learned(trained):
         say(f"    {line}")
-    promoted = _run(home, say, "Promote the model, signed as `demo`", *_promote(trained["version"]))
-    if promoted["waived"]:
-        for line in _waived(promoted["waived"]):
-            say(f"    {line}")
-    key = _key(home, say)
+    _decide(home, say, trained["version"])
+    key = _key(home, say, "platform")
+    _key(home, say, "auditor")
     with _server(home, say) as address:
         answer = _ask(address, key, say)
     say("The server is stopped.")
@@ -67,8 +66,24 @@ def _simulate(episodes: int, therapists: int) -> tuple[str, ...]:
     return ("data", "simulate", "clinic", "--episodes", str(episodes), "--therapists", str(therapists))
 
 
-def _promote(version: str) -> tuple[str, ...]:
-    return ("models", "promote", version, "--who", "demo", "--reason", "a demonstration on synthetic data")
+def _decide(home: Path, say: Callable[[str], None], version: str) -> None:
+    """What a clinical lead would do before anything is served, under the name `demo` on record."""
+    audit = _run(home, say, "Write its audit, a file to read and e-mail", "audit", version, "-o", "audit.html")
+    say(f"    {_counted(len(_urgent(audit)), 'finding')} to look at before signing")
+    signed = _run(home, say, "Sign the features it uses, as `demo`", "audit", "sign", version, *_AS_DEMO)
+    say(f"    {_counted(len(signed['features']), 'feature')} signed")
+    if flagged := signed["unsigned"]:
+        say(f"    {_counted(len(flagged), 'feature')} flagged, so signed only by name: {', '.join(flagged)}")
+        named = [word for name in flagged for word in ("--feature", name)]
+        _run(home, say, "Sign those too, by name", "audit", "sign", version, *_AS_DEMO, *named)
+    _run(home, say, "Approve the model", "models", "approve", version, *_AS_DEMO)
+    promoted = _run(home, say, "Promote the model, signed as `demo`", "models", "promote", version, *_AS_DEMO)
+    for line in _waived(promoted["waived"]) if promoted["waived"] else ():
+        say(f"    {line}")
+
+
+def _urgent(audit: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in audit["findings"] if one["level"] in ("look", "stop")]
 
 
 def _fresh(folder: Path) -> Path:
@@ -126,23 +141,24 @@ def _learned(trained: dict[str, Any]) -> list[str]:
 def _waived(conditions: list[str]) -> list[str]:
     """Each condition with what was found; what to do about it is left to the card."""
     return [
-        f"{_counted(len(conditions))} of the gate not met: waived for a demonstration, on record",
+        f"{_counted(len(conditions), 'condition')} of the gate not met: waived for a demonstration, on record",
         *(f"  {condition.partition(' -> ')[0]}" for condition in conditions),
         "  the model's card:  therapist-fit models show champion",
     ]
 
 
-def _counted(count: int) -> str:
-    return "1 condition" if count == 1 else f"{count} conditions"
+def _counted(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count} {what}s"
 
 
-def _key(home: Path, say: Callable[[str], None]) -> str:
-    """A platform's key, kept beside the clinic for whoever looks around later."""
-    made = _run(home, say, "Make a key for the platform", "keys", "create", "--name", "demo", "--scope", "platform")
-    key, file = str(made["key"]), home / KEY_FILE
+def _key(home: Path, say: Callable[[str], None], scope: str) -> str:
+    """A key with this scope, kept beside the clinic for whoever looks around later."""
+    name = "demo" if scope == "platform" else f"demo-{scope}"
+    made = _run(home, say, f"Make a key for the {scope}", "keys", "create", "--name", name, "--scope", scope)
+    key, file = str(made["key"]), home / KEY_FILES[scope]
     file.touch(mode=0o600)
     file.write_text(key)
-    say(f"    kept in {KEY_FILE}")
+    say(f"    kept in {file.name}")
     return key
 
 
@@ -208,7 +224,10 @@ def _look_around(folder: Path) -> list[str]:
         f"{programs / 'mlflow'} ui --backend-store-uri sqlite:///var/mlflow.db",
         f"  The service, at http://127.0.0.1:8000:    cd {folder} && "
         f"{programs / 'therapist-fit'} serve --settings settings.toml --data clinic",
-        f"    /match  a page for people who find a therapist for a client; sign in with the key in {folder / KEY_FILE}",
+        f"    /match  a page for people who find a therapist for a client; sign in with the key in "
+        f"{folder / KEY_FILES['platform']}",
+        "    /audit  what drives the model, for whom it works, who signed it; sign in with the key in "
+        f"{folder / KEY_FILES['auditor']} (or open {folder / 'audit.html'})",
         "    /docs   the API, to try out",
     ]
 

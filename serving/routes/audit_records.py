@@ -1,12 +1,10 @@
 """Pages beside an audit: what was decided, what happened to clients here, and one recommendation explained."""
 
-import datetime as dt
 import uuid
 from collections.abc import Sequence
 from typing import Annotated
 from urllib.parse import urlencode
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import RedirectResponse
 
@@ -28,7 +26,7 @@ from serving.pages.words import RULES
 from serving.routes.pages import TheTyped
 from serving.schemas import RecommendationAnswer
 from serving.service import Service
-from training.audit.document import Section
+from training.audit.safety import live
 from training.report.cells import csv_of
 from training.report.records import decisions_table
 
@@ -48,7 +46,7 @@ def safety(service: TheService, caller: _Carer) -> Response:
 @router.get("/safety/data/{part}.csv")
 def safety_data(part: str, service: TheService, caller: _Carer) -> Response:
     """The data of a table on that page."""
-    section: Section = live(service.engine, caller.tenant, service.now())
+    section = live(service.engine, caller.tenant, service.now())
     return download(csv_of(part_of(section, part)), "text/csv; charset=utf-8", f"safety-{part}.csv")
 
 
@@ -111,12 +109,6 @@ def recommendation(recommendation_id: str, service: TheService, caller: _Auditor
         no_ledger=found if isinstance(found, str) else "",
         rules=RULES,
     )
-
-
-def live(engine: sa.Engine, tenant: str, now: dt.datetime) -> Section:
-    """PLACEHOLDER until the harm room has it."""
-    del engine, tenant, now
-    return Section(id="safety", title="Safety now", says=("Nothing is shown yet.",))
 
 
 def _to_decide(service: Service, name: str) -> Shown | None:

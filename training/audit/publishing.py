@@ -1,5 +1,6 @@
 """Where the audit of a bundle is, and where it goes: to the auditors of the service, and into a file."""
 
+import datetime as dt
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Self
 from data.decisions import history
 from data.errors import TherapistFitError
 from data.migrating import open_database
+from data.sql import TENANT
 from training.audit.document import FILE, Audit, evidence_hash, read
+from training.audit.safety import live
 from training.deciding import publish
 from training.report.file import file_of
 
@@ -56,15 +59,16 @@ def put_before_auditors(found: Found, database: str | None) -> str:
 
 def write_file(out: Path, audit: Audit, found: Found, database: str | None) -> Path:
     """Writes the audit as one file, whole or not at all; with what is on record where there is a database."""
-    decisions, live = None, ()
+    decisions, now = None, []
     if database is not None or found.version is not None:
         engine = open_database(database)
         try:
             decisions = [one for one in history(engine) if one.bundle_id == audit.bundle_id]
+            now = [live(engine, TENANT, dt.datetime.now(dt.UTC))] if database is not None else []
         finally:
             engine.dispose()
     part = out.with_name(f".{out.name}.part")
-    part.write_text(file_of(audit, live, decisions, evidence_hash(found.text)))
+    part.write_text(file_of(audit, now, decisions, evidence_hash(found.text)))
     return part.replace(out)
 
 

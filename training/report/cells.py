@@ -11,6 +11,7 @@ from training.audit.document import Cell, Chart, Column, Estimate, Table
 UNKNOWN = "–"
 """What is not known or not shown; the table's note says which."""
 _RISKY = ("=", "+", "-", "@", "\t", "\r", "\n")
+_BELOW_ZERO = re.compile(r"(?<![\w.-])-(?=\d)")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
@@ -19,13 +20,18 @@ def shown(cell: Cell, column: Column) -> str:
     if cell is None:
         return UNKNOWN
     if isinstance(cell, str):
-        return cell
+        return minus(cell)
     if isinstance(cell, Estimate):
         ends = (cell.low, cell.high)
         known = [_number(end, column.digits) for end in ends if end is not None]
         value = _number(cell.value, column.digits)
         return f"{value} ({known[0]} to {known[1]})" if len(known) == len(ends) else value
     return _number(cell, column.digits)
+
+
+def minus(words: str) -> str:
+    """The words with minus signs before figures, at which a line does not break; days and names stay as they are."""
+    return _BELOW_ZERO.sub("−", words)
 
 
 def is_number(cell: Cell) -> bool:

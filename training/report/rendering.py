@@ -8,7 +8,7 @@ from typing import Protocol
 import jinja2
 
 from training.audit.document import Chart, Finding, Level, Table
-from training.report.cells import is_number, shown
+from training.report.cells import is_number, minus, shown
 
 HERE = Path(__file__).parent
 TEMPLATES, STATIC = HERE / "templates", HERE / "static"
@@ -48,7 +48,7 @@ def anchor(page: str) -> str:
 
 def dress(environment: jinja2.Environment) -> jinja2.Environment:
     """Gives an environment what the shared templates need."""
-    environment.filters.update(shown=shown, anchor=anchor)
+    environment.filters.update(shown=shown, anchor=anchor, minus=minus)
     environment.tests.update(number=is_number)
     environment.globals.update(LEVELS=LEVELS, by_level=by_level)
     return environment

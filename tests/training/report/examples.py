@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from training.audit import charts
@@ -13,6 +14,7 @@ NAMES = tuple(f"feature_{at}" for at in range(12))
 MADE_AT = dt.datetime(2026, 10, 1, 8, 0, tzinfo=dt.UTC)
 
 
+@cache
 def chart(name: str = "curve", points: int = 5) -> Chart:
     """A picture with its data, drawn as all are."""
     canvas, axes = charts.plain_axes()

@@ -1,0 +1,152 @@
+"""Whom the model has not seen: kinds of clients the directory serves, or who were referred, with few or none to learn
+from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.eligibility import spoken
+from training.audit.document import Column, Finding, Table
+from training.audit.fairness_words import listed
+from training.audit.flow_counts import Courses
+from training.bands import UNKNOWN, first_word
+from training.calibration import FEWEST_IN_CELL
+
+Bools = npt.NDArray[np.bool_]
+
+FEW = 30
+"""Courses learned from below which a kind of client counts as hardly seen."""
+NOT_SEEN, HARDLY = "not seen", "hardly seen"
+AGE_GROUPS = {"child": 13, "adolescent": 18, "adult": 65, "older_adult": 200}
+"""As therapists list them; the first age that is no longer in it."""
+ABOUT = {
+    "age_group": "age group",
+    "language": "language",
+    "problem": "main problem",
+    "payer": "payer",
+    "care_level": "level of care",
+}
+TODAY = (
+    "What the service does for them: it ranks, and by the model alone it does not hold back. A kind of client that "
+    "the model has not seen counts as the average client, and chances are told as if that were known."
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of client: how many courses were learned from, and referred."""
+
+    about: str
+    value: str
+    learned_from: int
+    referred: int
+
+    @property
+    def status(self) -> str:
+        """Whether the model has seen any."""
+        return HARDLY if self.learned_from else NOT_SEEN
+
+
+def unseen(courses: Courses) -> list[Kind]:
+    """Kinds of which fewer than `FEW` courses were learned from, those never seen first."""
+    found = [kind for about in ABOUT for kind in _kinds(courses, about) if kind.learned_from < FEW]
+    return sorted(found, key=lambda kind: (list(ABOUT).index(kind.about), kind.learned_from, kind.value))
+
+
+def learned_from(courses: Courses) -> Bools:
+    """Courses with a result in any head that ranks."""
+    heads = courses.looked_at.bundle.heads
+    counted = [used for name, used in courses.used.items() if heads[name].info.weight > 0]
+    return np.any(np.array(counted), axis=0) if counted else np.zeros(len(courses.episodes), dtype=bool)
+
+
+def _kinds(courses: Courses, about: str) -> Iterator[Kind]:
+    values = _of_clients(courses, about)
+    used = learned_from(courses)
+    learned = values[used].value_counts()
+    referred = values.value_counts()
+    for value in sorted(({*referred.index} | _of_directory(courses, about)) - {UNKNOWN}):
+        yield Kind(about, value, int(learned.get(value, 0)), int(referred.get(value, 0)))
+
+
+def _of_clients(courses: Courses, about: str) -> pd.Series:
+    """The kind of each course's client."""
+    clients = courses.clients
+    if about == "age_group":
+        day = courses.episodes["referred_on"].fillna(courses.episodes["matched_on"])
+        age = (day.dt.year - clients["birth_year"].astype("float64")).to_numpy(dtype=np.float64)
+        place = np.searchsorted(list(AGE_GROUPS.values()), np.nan_to_num(age), side="right")
+        names = np.array(list(AGE_GROUPS), dtype=object)[np.minimum(place, len(AGE_GROUPS) - 1)]
+        return pd.Series(np.where(np.isnan(age), UNKNOWN, names))
+    column = {"language": "languages", "problem": "problems"}.get(about, about)
+    words = [UNKNOWN if pd.isna(cell) else first_word(cell) for cell in clients[column]]
+    if about == "language":
+        words = [word if word == UNKNOWN else spoken(word) for word in words]
+    return pd.Series(words, dtype=object)
+
+
+def _of_directory(courses: Courses, about: str) -> set[str]:
+    """Kinds that therapists say they serve."""
+    therapists = courses.looked_at.dataset["therapists"]
+    columns = {
+        "age_group": ("age_groups",),
+        "language": ("languages",),
+        "problem": ("trained_for", "specialties"),
+        "payer": ("payers",),
+        "care_level": ("care_levels",),
+    }[about]
+    words = {w for column in columns for cell in therapists[column].dropna() for w in str(cell).split("|") if w}
+    if about == "age_group":
+        words |= set(AGE_GROUPS)
+    return {spoken(word) for word in words} if about == "language" else words
+
+
+def table(kinds: list[Kind]) -> Table:
+    """One line for each kind; programs find the kinds here by `about` and `value`."""
+    columns = (
+        Column(name="about", label="of"),
+        Column(name="value", label="kind of client"),
+        Column(name="status", label="to the model"),
+        Column(name="learned_from", label="courses learned from", digits=0),
+        Column(name="referred", label="courses referred", digits=0),
+    )
+    rows = tuple(
+        (ABOUT[kind.about], kind.value, kind.status, _count(kind.learned_from), _count(kind.referred)) for kind in kinds
+    )
+    note = (
+        f"Kinds that therapists serve or clients were of, with fewer than {FEW} courses learned from. By the client's "
+        f"first language and main problem. Empty: 1 to {FEWEST_IN_CELL - 1}, not shown."
+    )
+    return Table(id="not_seen", title="Whom the model has not seen", columns=columns, rows=rows, note=note)
+
+
+def _count(count: int) -> int | None:
+    return count if count == 0 or count >= FEWEST_IN_CELL else None
+
+
+def lines(kinds: list[Kind]) -> Iterator[str]:
+    """Who is not seen, in words, and what happens to them."""
+    never = [kind for kind in kinds if kind.status == NOT_SEEN]
+    if not kinds:
+        yield f"Of every kind of client that is served there are {FEW} courses or more to learn from."
+    if never:
+        yield f"The model has learned from nobody of these kinds: {listed(_word(kind) for kind in never)}."
+    hardly = [kind for kind in kinds if kind.status == HARDLY]
+    if hardly:
+        yield f"It has learned from fewer than {FEW} courses of these: {listed(_word(kind) for kind in hardly)}."
+    yield TODAY
+
+
+def _word(kind: Kind) -> str:
+    return f"{kind.value.replace('_', ' ')} ({ABOUT[kind.about]})"
+
+
+def findings(kinds: list[Kind]) -> Iterator[Finding]:
+    """Kinds that were referred, or that the directory serves, and of which nothing is known."""
+    never = [kind for kind in kinds if kind.status == NOT_SEEN]
+    if never:
+        words = f"The model has not seen {listed(_word(kind) for kind in never)}; for them its ranking has no ground."
+        yield Finding(level="look", words=words, page="section/data")

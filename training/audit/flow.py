@@ -113,7 +113,7 @@ def _used(courses: Courses) -> Table:
         *(Column(name=reason, label=words, digits=0) for reason, words in REASONS.items()),
         Column(name="referred", label="all referred", digits=0),
     )
-    note = f"Each course is counted once in each line, at the first reason that holds."
+    note = "Each course is counted once in each line, at the first reason that holds."
     return Table(
         id=USED, title="What was used for each result, of all referred", columns=columns, rows=tuple(rows), note=note
     )

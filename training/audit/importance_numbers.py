@@ -1,6 +1,6 @@
 """All numbers of importance, once: by feature, by group, and by cluster of features that go together."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 
 from training.audit.examined import Examined
 from training.audit.importance_coefficients import coefficients
-from training.audit.importance_matching import Contributions, contributions
+from training.audit.importance_matching import ROUNDING, Contributions, contributions
 from training.audit.importance_prognosis import Said, said_of
 from training.audit.importance_proxy import proxies
 from training.audit.importance_sources import Source, Sources, clusters, membership, sources_of
@@ -47,6 +47,13 @@ class Sums:
         names = tuple(tuple(s.name for s, mine in zip(sources, row, strict=True) if mine) for row in by_cluster.T)
         return cls(np.column_stack([np.eye(len(sources)), by_kind, by_cluster]).astype(np.float64), kinds, names)
 
+    def beside(self, name: str) -> tuple[int | None, tuple[str, ...]]:
+        """Where the cluster of a source stands among the sums, None if it is alone, and who else is in it."""
+        for at, cluster in enumerate(self.clusters, len(self.member) + len(self.groups)):
+            if name in cluster:
+                return at, tuple(other for other in cluster if other != name)
+        return None, ()
+
 
 def numbers(looked_at: Examined) -> tuple[Importance, Contributions | None]:
     """Everything that programs may ask of importance, and the contributions it rests on where there was a choice."""
@@ -56,8 +63,7 @@ def numbers(looked_at: Examined) -> tuple[Importance, Contributions | None]:
     matching = _matching(found, ranking)
     said = said_of(looked_at, sources.client, client.member)
     prognostic = {name: one.prognostic() for name, one in said.items()}
-    several = {name for sums in (ranking, client) for cluster in sums.clusters for name in cluster}
-    known = list(_known(looked_at, sources, matching, said, prognostic, several))
+    known = list(_known(looked_at, sources, matching, said, prognostic, (ranking, client)))
     variance_of, shares = variance(looked_at, found)
     everything = Importance(
         held_out=looked_at.tested is not None,
@@ -111,12 +117,12 @@ def _known(
     matching: Mapping[str, Sequence[Matching]],
     said: Mapping[str, Said],
     prognostic: Mapping[str, Sequence[Prognostic]],
-    together: Collection[str],
+    sums: tuple[Sums, Sums],
 ) -> Iterator[tuple[Known, tuple[Coefficient, ...]]]:
     """All that is known of each source, and its coefficients in every head."""
     heads = tuple(head.name for head in looked_at.head_configs if head.weight > 0)
     own, stands_for = coefficients(looked_at), proxies(looked_at, sources.every)
-    errors = {name: rise.error for name, one in said.items() if (rise := one.rise) is not None}
+    far = {n: rise.value / np.maximum(rise.error, ROUNDING) for n, o in said.items() if (rise := o.rise) is not None}
     goes = {name: _direction(looked_at, one, sources.client) for name, one in said.items() if name in heads}
     stability = looked_at.stability.get("heads", {})
     asked = len(sources.client) * len(heads)
@@ -124,6 +130,7 @@ def _known(
         at = i - len(sources.ranking)
         gain = PARTS.get(source.name, "")
         every = own.get(source.name, ())
+        place, together = sums[0 if source.ranks else 1].beside(source.name)
         yield (
             Known(
                 source=source,
@@ -136,9 +143,10 @@ def _known(
                 if gain
                 else {},
                 trees={n: t for n in heads if (t := stability.get(n, {}).get("trees", {}).get(source.name))},
-                errors={} if source.ranks else {name: float(error[at]) for name, error in errors.items()},
+                lost={} if source.ranks else {name: float(some[at]) for name, some in far.items()},
+                lost_together={} if source.ranks or place is None else {n: float(z[place]) for n, z in far.items()},
                 asked=asked,
-                alone=source.name not in together,
+                together=together,
                 direction={} if source.ranks else {name: float(rho[at]) for name, rho in goes.items()},
             ),
             every,

@@ -30,6 +30,9 @@ KNOW: Mapping[Flag, str] = {
     "(features.exclude) and train again.",
 }
 
+OPENLY = frozenset({"gender", "ethnicity", "age"})
+"""Traits of clients that the prognosis may know as such."""
+
 
 def page(
     one: FeatureImportance,
@@ -197,6 +200,12 @@ def _proxies(one: FeatureImportance) -> list[Part]:
 
 def _know(one: FeatureImportance) -> Words:
     lines = [KNOW[flag] for flag in one.flags]
+    openly = sorted({p.trait for p in one.proxies if p.flagged} & OPENLY) if one.kind == "client" else []
+    if openly:
+        lines.append(
+            f"The policy lets the prognosis know a client's {listed(openly)} as such; that this column brings the "
+            "same in by another name should be known all the same. It cannot change the order of therapists."
+        )
     if not lines and one.verdict == "noise":
         lines = ["Nothing speaks for it. It does little harm; leaving it out makes the model easier to explain."]
     if not lines and one.verdict == "unsure":

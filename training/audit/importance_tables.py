@@ -111,7 +111,8 @@ def order_chart(features: Sequence[FeatureImportance]) -> Chart | None:
     if not shown or shown[0].matching[UTILITY].spread.value == 0:
         return None
     spread = [one.matching[UTILITY].spread for one in shown]
-    title = f"What moves the order of therapists most: {listed([plain(one.name) for one in shown[:3]])}"
+    clear = [plain(one.name) for one in shown if one.verdict == "drives"][:4]
+    title = f"The order of therapists is moved most by {listed(clear)}" if clear else "Nothing clearly moves the order"
     alt = (
         f"Dots with intervals for {len(shown)} features, the widest spread first: "
         + "; ".join(f"{plain(one.name)} {one.matching[UTILITY].spread.value:.3f} SD" for one in shown)
@@ -127,7 +128,7 @@ def prognosis_chart(features: Sequence[FeatureImportance], head: str) -> Chart |
         return None
     size = [one.prognostic[head].contribution for one in shown]
     said = listed([plain(one.name) for one in shown[:3]])
-    title = f"What says most of who does well whoever the therapist is ({plain(head)}): {said}"
+    title = f"What to expect whoever the therapist is ({plain(head)}) rests most on {said}"
     alt = (
         f"Dots with intervals for {len(shown)} features of the client, the greatest mean contribution first: "
         + "; ".join(f"{plain(one.name)} {one.prognostic[head].contribution.value:.3f} SD" for one in shown)

@@ -49,12 +49,14 @@ class Known:
     """By head that ranks the gain of this part of the fit on clients not seen; for own results."""
     trees: Mapping[str, Mapping[str, Any]]
     """By head that ranks how its share of the contributions to the prognosis moved over refits."""
-    errors: Mapping[str, float]
-    """By head that ranks the standard error of `prognostic.loss_rise`."""
+    lost: Mapping[str, float]
+    """By head that ranks, of the client: how many of its errors the rise of the loss without it lies above 0."""
+    lost_together: Mapping[str, float]
+    """The same without it and all that go together with it."""
     asked: int
     """How many features and heads the prognosis was asked about."""
-    alone: bool
-    """Whether no other source goes together with it."""
+    together: tuple[str, ...]
+    """Other sources that go together with it."""
     direction: Mapping[str, float]
     """By head that ranks the rank correlation of a client's value with its contribution."""
 
@@ -104,13 +106,12 @@ def _of_client(known: Known) -> Verdict:
     shown = {name: one for name, one in known.prognostic.items() if name in known.heads}
     if not shown or all(one.contribution.value == 0 for one in shown.values()):
         return "unused"
-    far = {n: one.loss_rise.value / max(known.errors[n], 1e-12) for n, one in shown.items() if one.loss_rise}
-    if any(value >= enough(known.asked) for value in far.values()):
+    even = len(known.heads) / max(known.asked, 1)
+    counts = {name for name, one in shown.items() if one.share >= even}
+    far = {n: max(z, known.lost_together.get(n, z) if n in counts else z) for n, z in known.lost.items() if n in shown}
+    if any(z >= enough(known.asked) for z in far.values()):
         return "matters"
-    even = 1 / max(known.asked / max(len(known.heads), 1), 1)
-    if any(value >= CLEAR and shown[name].share >= even for name, value in far.items()):
-        return "unsure"
-    return "noise"
+    return "unsure" if any(z >= CLEAR and name in counts for name, z in far.items()) else "noise"
 
 
 def enough(asked: int) -> float:
@@ -167,7 +168,7 @@ def _moves(known: Known, found: Verdict) -> bool:
         apart = largest.refit_sd is not None and largest.refit_sd > abs(largest.value)
         return apart or (largest.same_sign is not None and largest.same_sign < STABLE)
     most = max(known.trees.values(), key=lambda one: float(one["mean"]), default=None)
-    if most is None or not known.alone:  # those that go together change places, and may
+    if most is None or known.together:  # those that go together change places, and may
         return False
     return bool(most["mean"] >= MUCH and most["high"] > FAR_APART * most["low"])
 
@@ -210,11 +211,12 @@ def _of_prognosis(known: Known, found: Verdict) -> str:
             "It is not used: no tree and no term of the prognosis reads it. It never changes the order of therapists."
         )
     name = max(shares, key=lambda head: shares[head])
+    beside = f", together with {len(known.together)} that go with it," if known.together else ""
     carries = f"it carries up to {100 * shares[name]:.1f} % of the prognosis ({name})"
     never = "It never changes the order of therapists."
     told = {
-        "matters": f"It tells who does well whoever the therapist is: {carries}, and clients not learned from agree.",
-        "unsure": f"There is some sign that it tells who does well, not a clear one: {carries}.",
+        "matters": f"It tells{beside} who does well whoever the therapist is: {carries}, borne out by the test.",
+        "unsure": f"There is some sign that it tells{beside} who does well, not a clear one: {carries}.",
     }
     none = f"No sign that it matters: {carries}, but for clients not learned from nothing is surely lost without it."
     return f"{told.get(found, none)} {never}"

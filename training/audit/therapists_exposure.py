@@ -1,5 +1,6 @@
 """Exposure: whom the ranking would have shown to clients of the test block, beside whom they saw."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from training.audit.charts import bars, chart
 from training.audit.document import Chart, Column, Estimate, Finding, Table
 from training.audit.examined import Examined
 from training.audit.reports import FEWEST_CASES, Exposure
@@ -185,7 +187,7 @@ def findings(found: Shown) -> list[Finding]:
 
 
 def parts(found: Shown) -> list[Table | Chart]:
-    """How exposure is spread, as a table."""
+    """How exposure is spread, as a picture and a table."""
     spread, (share, ratio) = concentration(found), found.new_share
     rows = tuple(
         (
@@ -206,8 +208,23 @@ def parts(found: Shown) -> list[Table | Chart]:
     )
     note = "The Gini index is 0 if all get the same and nears 1 if one gets everything."
     return [
-        Table(id="therapist_exposure", title="How first places would be spread", columns=columns, rows=rows, note=note)
+        _picture({way: top for way, (_, top) in spread.items()}),
+        Table(id="therapist_exposure", title="How first places would be spread", columns=columns, rows=rows, note=note),
     ]
+
+
+def _picture(top: Mapping[str, float]) -> Chart:
+    labels, shares = list(WAYS.values()), np.array([100 * top[way] for way in WAYS])
+    columns = (Column(name="way", label="Way of choosing"), Column(name="share", label="Share", unit="%", digits=0))
+    return chart(
+        name="therapist_first_places",
+        title=f"A tenth of the therapists would get {top['first']:.0%} of the first places; by lot {top['lot']:.0%}",
+        alt="Share of the tenth of therapists with most, by way of choosing: "
+        + ", ".join(f"{label} {share:.0f} %" for label, share in zip(labels, shares, strict=True)),
+        canvas=bars(labels, shares, "share of the tenth of therapists with most (%)"),
+        columns=columns,
+        rows=list(zip(labels, [round(float(share), 1) for share in shares], strict=True)),
+    )
 
 
 def exposures(known: Known, found: Shown | None) -> list[Exposure | None]:

@@ -4,29 +4,28 @@ import datetime as dt
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from data.dataset import Dataset
 from data.synthetic.truth import Truth
-from training.audit.examined import Examined, examined
+from training.audit.examined import Examined
 from training.audit.reports import NOT_FOR, RIGHTS, TherapistReport
 from training.audit.screening import NO_VERDICT, on_record, report_of, screen
 from training.audit.therapists import examine
 from training.audit.therapists_effects import effects, usual_client
 from training.audit.therapists_known import Known
 from training.bundle import Bundle
-from training.run import Trained
 
 DAY = dt.date(2026, 10, 1)
 
 
 @pytest.fixture(scope="module")
-def bundle(trained: Trained) -> Bundle:
-    return trained.bundle
+def bundle(audited: tuple[Examined, Truth]) -> Bundle:
+    return audited[0].bundle
 
 
 def profiles(**columns: list[Any]) -> dict[str, list[Any]]:
@@ -35,8 +34,8 @@ def profiles(**columns: list[Any]) -> dict[str, list[Any]]:
 
 
 @pytest.fixture(scope="module")
-def known(trained: Trained, clinic: tuple[Dataset, Truth]) -> Known:
-    return Known.of(examined(trained.folder, clinic[0]))
+def known(audited: tuple[Examined, Truth]) -> Known:
+    return Known.of(audited[0])
 
 
 def test_a_profile_alone_foretells_less_surely_than_with_own_cases(known: Known):
@@ -153,26 +152,17 @@ def test_who_opted_out_after_the_model_was_learned_is_told_so(bundle: Bundle):
     assert new.words[0].startswith("You opted out of learning")
 
 
-def test_it_is_the_report_that_the_audit_makes_of_a_therapist_without_cases(
-    trained: Trained, clinic: tuple[Dataset, Truth]
-):
-    dataset = clinic[0]
+def test_it_is_the_report_that_the_audit_makes_of_a_therapist_without_cases(audited: tuple[Examined, Truth]):
+    looked_at, dataset = audited[0], audited[0].dataset
     therapists = dataset.frames["therapists"]
     new = therapists.tail(1).assign(therapist_id="t-new-1", learning_opt_out=False)
-    looked_at = examined(trained.folder, dataset)
-    fuller = Dataset(
-        dataset.manifest, {**dataset.frames, "therapists": pd.concat([therapists, new], ignore_index=True)}
-    )
-    with_new = Examined(
-        looked_at.folder, looked_at.bundle, looked_at.tested, {}, fuller, looked_at.config, looked_at.policy
-    )
-    known = Known.of(with_new)
+    everyone = pd.concat([therapists, new], ignore_index=True)
+    fuller = replace(looked_at, dataset=replace(dataset, frames={**dataset.frames, "therapists": everyone}))
+    known = Known.of(fuller)
     row = known.ids.index("t-new-1")
-    audited = examine(with_new)[1]["t-new-1"]
-    served = report_of(
-        looked_at.bundle, known.prepared, row, "t-new-1", dataset.manifest.as_of, audited.profile_updated_on
-    )
-    assert served == audited
+    made = examine(fuller)[1]["t-new-1"]
+    day, updated = dataset.manifest.as_of, made.profile_updated_on
+    assert report_of(looked_at.bundle, known.prepared, row, "t-new-1", day, updated) == made
 
 
 def test_a_worker_loads_nothing_for_it_beside_the_bundle():

@@ -20,9 +20,9 @@ from training.audit.therapists_caseload import Caseloads, between, mix_of, mixes
 from training.audit.therapists_exposure import Shown, gini, shown, top_share
 from training.audit.therapists_known import Known
 from training.audit.therapists_reliable import Halves
-from training.audit.therapists_spread import beyond
+from training.audit.therapists_spread import MOST_DRAWN, beyond, caterpillar
 from training.config import DEFAULT_HEADS, TrainConfig
-from training.run import Trained, train
+from training.run import train
 
 BLAME = ("ineffective", "poor", "best", "worst", "weak", "bad", "incompetent", "underperform", "failing", "harmful")
 
@@ -30,8 +30,13 @@ Rows = np.ndarray
 
 
 @pytest.fixture(scope="module")
-def looked_at(trained: Trained, clinic: tuple[Dataset, Truth]) -> Examined:
-    return examined(trained.folder, clinic[0])
+def looked_at(audited: tuple[Examined, Truth]) -> Examined:
+    return audited[0]
+
+
+@pytest.fixture(scope="module")
+def truth(audited: tuple[Examined, Truth]) -> Truth:
+    return audited[1]
 
 
 @pytest.fixture(scope="module")
@@ -106,20 +111,20 @@ def table_of(section: Section, name: str) -> Table:
 # --- true to what was planted --------------------------------------------------------------------------------------
 
 
-def test_shrunken_effects_go_with_the_truth_as_their_reliability_says(known: Known, clinic: tuple[Dataset, Truth]):
+def test_shrunken_effects_go_with_the_truth_as_their_reliability_says(known: Known, truth: Truth):
     named, effect = known.named("outcome"), known.with_own["outcome"]
-    truth = true_effects(known, clinic[1])[named]
+    planted = true_effects(known, truth)[named]
     left = (effect.sd[named] ** 2).mean()
     expected = np.sqrt(1 - left / (effect.value[named].var() + left))
-    met = np.corrcoef(effect.value[named], truth)[0, 1]
+    met = np.corrcoef(effect.value[named], planted)[0, 1]
     assert abs(met - expected) < 0.25
     assert met > 0.4
 
 
-def test_intervals_hold_about_as_often_as_they_say(known: Known, clinic: tuple[Dataset, Truth]):
-    truth = true_effects(known, clinic[1])
+def test_intervals_hold_about_as_often_as_they_say(known: Known, truth: Truth):
+    planted = true_effects(known, truth)
     for effect in (known.told("outcome"), known.by_profile["outcome"]):
-        inside = (truth > effect.low) & (truth < effect.high)
+        inside = (planted > effect.low) & (planted < effect.high)
         assert inside.mean() >= 0.8
 
 
@@ -236,7 +241,7 @@ def test_the_picture_is_in_order_and_names_nobody_and_the_table_is_in_the_order_
     known: Known, found: tuple[Section, dict[str, TherapistReport]]
 ):
     section = found[0]
-    pictures = [part for part in section.parts if isinstance(part, Chart)]
+    pictures = [part for part in section.parts if isinstance(part, Chart) and part.id.startswith("therapists.")]
     assert len(pictures) == len(known.heads)
     for picture in pictures:
         values = [row[1] for row in picture.rows]
@@ -250,9 +255,8 @@ def test_the_picture_is_in_order_and_names_nobody_and_the_table_is_in_the_order_
 
 
 def test_the_picture_of_many_therapists_stays_small(known: Known):
-    from training.audit.therapists_spread import MOST_DRAWN, caterpillar
-
-    many = Known(known.looked_at, pd.concat([known.profiles] * 50, ignore_index=True), np.zeros(2000, bool))
+    profiles = pd.concat([known.profiles] * 50, ignore_index=True)
+    many = Known(known.looked_at, profiles, np.zeros(len(profiles), bool))
     counts = np.tile(known.result_counts["outcome"], 50)
     vars(many)["result_counts"] = {"outcome": counts}
     picture = caterpillar(many, "outcome")
@@ -328,6 +332,15 @@ def test_new_therapists_by_lot_have_their_share_of_those_offered(seen: Shown, lo
     assert ratio is not None
     assert ratio.low <= ratio.value <= ratio.high
     assert ratio.value == pytest.approx(share["first"] / share["lot"])
+
+
+def test_the_picture_of_exposure_says_what_is_in_it(seen: Shown, found: tuple[Section, dict[str, TherapistReport]]):
+    (picture,) = [part for part in found[0].parts if isinstance(part, Chart) and part.id == "therapist_first_places"]
+    ordered = np.sort(seen.exposure("first")[seen.times_offered > 0])[::-1]
+    count = len(ordered) / 10
+    share = (ordered[: int(count)].sum() + (count - int(count)) * ordered[int(count)]) / ordered.sum()
+    assert f"{share:.0%}" in picture.title
+    assert [row[0] for row in picture.rows] == ["drawn by lot", "as clients were seen", "first place", "first five"]
 
 
 @given(st.lists(st.integers(0, 50), min_size=10, max_size=40))

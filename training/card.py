@@ -134,10 +134,12 @@ def _valued(found: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from (f"- {line}" for line in off_policy_lines(found))
     yield ""
-    trial = next(iter(found["heads"].values()))["target_trial"]
+    trials = [head["target_trial"] for head in found["heads"].values() if "target_trial" in head]
+    if not trials:
+        return
     yield "The trial that these figures stand in for:"
     yield ""
-    yield from (f"- {name.replace('_', ' ')}: {said}" for name, said in trial.items() if isinstance(said, str))
+    yield from (f"- {name.replace('_', ' ')}: {said}" for name, said in trials[0].items() if isinstance(said, str))
     yield ""
 
 

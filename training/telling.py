@@ -76,6 +76,9 @@ def group_lines(name: str, head: Mapping[str, Any]) -> Iterator[str]:
 def off_policy_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """What the log of choices says policies would have brought, and the smallest gain it could have shown."""
     for name, head in found.get("heads", {}).items():
+        if "policies" not in head:
+            yield f"{name}: {head['note']}"
+            continue
         for policy, words in (("top_tenth", "the top tenth of those available"), ("argmax", "the first choice")):
             gain = head["policies"][policy]["gain"]
             if isinstance(gain, Mapping):

@@ -61,6 +61,16 @@ def test_the_card_names_what_was_left_out_and_what_was_not_tested(trained: Train
     assert "## Gain" not in card
 
 
+def test_a_head_whose_past_choices_could_not_be_valued_says_why(trained: Trained):
+    past = {"heads": {"outcome": {"note": "no value: 12 results of clients with a choice, 50 are needed"}}}
+    manifest = trained.bundle.manifest.model_copy(
+        update={"evaluation": {**trained.bundle.manifest.evaluation, "off_policy": past}}
+    )
+    card = model_card(manifest, trained.bundle)
+    assert "- outcome: no value: 12 results of clients with a choice, 50 are needed" in card
+    assert "The trial that these figures stand in for" not in card
+
+
 def test_the_card_of_undated_data_says_so(trained: Trained):
     evaluation = trained.bundle.manifest.evaluation | {"forward": False, "test_from": None}
     manifest = trained.bundle.manifest.model_copy(update={"evaluation": evaluation, "as_of": None, "undated": True})

@@ -29,7 +29,7 @@ from training.audit.evaluated_heads import (
 )
 from training.audit.evaluated_past import past_findings, past_parts, power_words
 from training.audit.examined import Examined
-from training.audit.falsified import SENT, Control, controls
+from training.audit.falsified import SENT, Control, controls, known_at_intake
 from training.audit.ranked import Ranked, ranked
 from training.robust import ENOUGH_CLUSTERS
 from training.telling import REGIMES
@@ -63,7 +63,7 @@ def section(looked_at: Examined) -> Section:
     if not heads:
         return _untested(evaluation)
     rows = ranked(looked_at) if looked_at.tested is not None else None
-    found = controls(looked_at, rows) if rows else []
+    found = [*(controls(looked_at, rows) if rows else ()), *known_at_intake(looked_at)]
     return Section(
         id=ID,
         title=TITLE,
@@ -106,8 +106,8 @@ def _says(looked_at: Examined, rows: Ranked | None, found: Sequence[Control]) ->
             f"{len(found)} controls that must come to nothing were tried: "
             + (f"{', '.join(failed)} did not; see below." if failed else "all did.")
         )
-    elif looked_at.tested is None or rows is None:
-        yield "Controls that must come to nothing could not be tried: too few clients with a choice have a result."
+    if rows is None:
+        yield "Controls on the ranking could not be tried: too few clients with a choice have a result."
 
 
 def _who(evaluation: Mapping[str, Any]) -> str:
@@ -124,6 +124,8 @@ def _gain(utility: Mapping[str, Any]) -> str:
     told = f"{said(gain)} SD of the combined result"
     if gain["low"] > 0:
         return f"Seeing the therapist ranked first, not the next available one, was worth {told}.{_where(utility)}"
+    if gain["high"] < 0:
+        return f"Seeing the therapist ranked first, not the next available one, was a loss: {told}.{_where(utility)}"
     return f"No gain over the next available therapist is shown: {told}, which holds 0.{_where(utility)}"
 
 
@@ -131,7 +133,7 @@ def _where(utility: Mapping[str, Any]) -> str:
     """The gain where there are fewer to choose from."""
     slots, full = (of_regime(utility, name).get("model") for name in REGIMES[1:])
     return (f" Among those with a free time within two weeks it was {said(slots)}." if slots else "") + (
-        f" Where every caseload is full, {said(full)} SD of it is left." if full else ""
+        f" Where every caseload is full it was {said(full)}." if full else ""
     )
 
 
@@ -172,7 +174,8 @@ def _not_proven(evaluation: Mapping[str, Any]) -> list[str]:
     reasons = {
         "it was not tested forward in time": not evaluation.get("forward"),
         "who was available was not recorded": not evaluation.get("offers_recorded"),
-        "the interval of the gain holds 0": gain is None or not gain["low"] > 0,
+        "no gain could be tested": gain is None,
+        "the interval of the gain does not lie above 0": gain is not None and not gain["low"] > 0,
     }
     told = [reason for reason, holds in reasons.items() if holds]
     return told or [f"only {evaluation['therapists_tested']} therapists were tested, too few for the interval to hold"]

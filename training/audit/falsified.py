@@ -42,10 +42,10 @@ class Control:
 
 
 def controls(looked_at: Examined, ranked: Ranked) -> list[Control]:
-    """Every control that the data allow."""
+    """Every control on the ranking that the data allow."""
     rng = np.random.default_rng(looked_at.config.seed)
     found = [_dealt_by_lot(ranked, rng), _results_of_others(ranked, rng)]
-    return found + _before_treatment(looked_at, ranked) + list(_known_at_intake(looked_at))
+    return found + _before_treatment(looked_at, ranked)
 
 
 def slopes(response: Floats, regressors: Floats, control: Floats, weight: Floats) -> Floats:
@@ -136,7 +136,7 @@ def _unchanged(name: str, said: str, values: Floats, ranked: Ranked, many: int) 
     return Control(name, figure, holds, words, int((~np.isnan(values)).sum()))
 
 
-def _known_at_intake(looked_at: Examined) -> Iterator[Control]:
+def known_at_intake(looked_at: Examined) -> Iterator[Control]:
     """Heads that were learned as controls: what is known at intake, which no therapist can have changed."""
     for head in looked_at.config.heads:
         tested = looked_at.evaluation.get("heads", {}).get(head.name, {})

@@ -19,7 +19,7 @@ from training.audit.evaluated import section
 from training.audit.evaluated_gains import gain_of_first, units
 from training.audit.evaluated_past import e_value
 from training.audit.examined import Examined, examined
-from training.audit.falsified import Control, controls, slopes, sure_of
+from training.audit.falsified import Control, controls, known_at_intake, slopes, sure_of
 from training.audit.ranked import Ranked, ranked
 from training.config import DEFAULT_HEADS, HeadConfig, TrainConfig
 from training.evaluate import Offered, Resamples
@@ -128,8 +128,9 @@ def test_a_score_at_intake_that_was_learned_as_a_result_is_a_control(small: Exam
     heads = (*DEFAULT_HEADS, HeadConfig(name="intake", source="measure:phq9@0", direction="lower"))
     found = {"rows": 200, "rank_validity": {"value": 0.3, "low": 0.2, "high": 0.4}}
     learned = with_evaluation(small, {"heads": {**small.evaluation["heads"], "intake": found}})
-    names = [one.name for one in failing(replace(learned, config=small.config.model_copy(update={"heads": heads})))]
-    assert "intake learned as a result" in names
+    looked_at = replace(learned, config=small.config.model_copy(update={"heads": heads}))
+    assert [one.holds for one in known_at_intake(looked_at)] == [False]
+    assert "intake learned as a result" in " ".join(section(looked_at).says)
 
 
 # -- words follow numbers -----------------------------------------------------------------------------------------
@@ -139,9 +140,11 @@ def test_words_and_level_change_with_the_lower_end_of_the_gain(small: Examined):
     above, below = section(with_gain(small, 0.01, 0.2, 0.4)), section(with_gain(small, -0.01, 0.2, 0.4))
     assert "was worth +0.20 (+0.01 to +0.40) SD" in " ".join(above.says)
     assert "is proven, in the sense given below" in " ".join(above.says)
-    assert "the interval of the gain holds 0" in " ".join(below.says)
+    assert "the interval of the gain does not lie above 0" in " ".join(below.says)
     assert "The gain over the next available therapist is not proven" in looked(below)
     assert "The gain over the next available therapist is not proven" not in looked(above)
+    lost = section(with_gain(small, -0.3, -0.2, -0.1))
+    assert "was a loss: -0.20 (-0.30 to -0.10) SD" in " ".join(lost.says)
 
 
 def test_every_reason_for_which_a_gain_is_not_proven_is_told(small: Examined):

@@ -27,7 +27,7 @@ from data.errors import GateError, Problem
 from data.sql import TENANT
 from features.policy import Policy
 from training.audit.document import Audit, evidence_hash
-from training.signing import DEMO, Record, asked_of, flagged, holding, is_demo, signable
+from training.signing import DEMO, Record, asked_of, flagged, holding, is_demo, signable, together
 
 MOST_WHO = 200
 """Longest name that the table keeps."""
@@ -90,7 +90,7 @@ def decide_in(
         rule = "every feature is flagged or not allowed, and none was named"
         problems.append(Problem("features", "none to sign", rule, "name each flagged one that you sign"))
     if problems:
-        raise GateError(problems)
+        raise GateError(together(problems))
     keep_evidence(connection, seen, evidence, tenant)
     who, reason = wish.who.strip(), wish.reason.strip()
     made = Decision(wish.action, audit.bundle_id, who, reason, policy.hash(), seen.evidence_hash, features=covered)

@@ -44,6 +44,14 @@ def flagged(audit: Audit) -> dict[str, tuple[str, ...]]:
     return {name: tuple(dict.fromkeys(words)) for name, words in found.items()}
 
 
+def together(problems: Sequence[Problem]) -> list[Problem]:
+    """Problems that are the same but for where they are become one that names all places: fewer lines to read."""
+    places: dict[tuple[str, str, str], list[str]] = {}
+    for one in problems:
+        places.setdefault((one.value, one.rule, one.next_step), []).append(one.where)
+    return [Problem(", ".join(dict.fromkeys(where)), *said) for said, where in places.items()]
+
+
 class Asked(NamedTuple):
     """A bundle as the record is asked about it."""
 

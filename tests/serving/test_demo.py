@@ -23,8 +23,20 @@ def test_it_shows_a_ranking_that_a_real_server_gave(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     ranked = [line.split()[:2] for line in done.stdout.splitlines() if line[:1].isdigit() and " t-" in line]
     assert [rank for rank, _ in ranked[:5]] == ["1", "2", "3", "4", "5"]
-    for words in ("SYNTHETIC", "signed as `demo`", "mlflow ui", "/docs", "The server is stopped."):
+    for words in (
+        "SYNTHETIC",
+        "signed as `demo`",
+        "Approve the model",
+        "mlflow ui",
+        "/docs",
+        "/audit",
+        "The server is stopped.",
+    ):
         assert words in done.stdout
+    audit, signed = done.stdout.index("audit 1 -o"), done.stdout.index("audit sign 1 --who demo")
+    assert audit < signed < done.stdout.index("models approve 1") < done.stdout.index("models promote 1")
+    assert "not approved" not in done.stdout
+    assert "nobody has signed" not in done.stdout
     log = (tmp_path / "demo" / "server.log").read_text().splitlines()
     assert json.loads(log[-1])["event"].startswith("Finished server process")
 

@@ -235,8 +235,9 @@ def test_the_gate_refuses_with_every_condition_that_is_missed(
     assert len(expected) > 1  # a small clinic proves little
     lines = refusal(tracked[0].version, "A. Lead", database)
     assert lines[: len(expected)] == expected
-    names = [line.split(":")[0] for line in lines[len(expected) :]]
-    assert names == [*sorted(bundle.features.words), f"bundle {bundle.manifest.bundle_id}"]
+    unsigned, unapproved = lines[len(expected) :]
+    assert unsigned.startswith(f"{', '.join(sorted(bundle.features.words))}: unsigned: nobody has signed")
+    assert unapproved.startswith(f"bundle {bundle.manifest.bundle_id}: not approved")
     assert "champion" not in find(tracked[0].version).aliases
 
 

@@ -19,7 +19,7 @@ from training.config import TrainConfig
 from training.deciding import blank
 from training.gate import never, undecided, unmet
 from training.registry.store import MODEL, address, connect
-from training.signing import Record, is_demo
+from training.signing import Record, is_demo, together
 from training.storage import beside, load, writable
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -114,7 +114,7 @@ def promote(name: str, who: str, reason: str, database: str | None = None, polic
     with deciding(open_database(database)) as connection:
         record = Record(connection, policy, TENANT)
         refused = never(bundle, record, who)
-        problems = list(dict.fromkeys([*refused, *untested, *undecided(bundle, record, who)]))
+        problems = together([*refused, *untested, *undecided(bundle, record, who)])
         if refused or (problems and not is_demo(who)):
             raise GateError(problems)
         said = f"{reason} [gate waived: {len(problems)} conditions]" if problems else reason

@@ -37,9 +37,9 @@ class Tracked:
 def track(trained: Trained) -> Tracked:
     """Logs config, data hash, metrics with intervals, pictures, card and bundle; registers the bundle as a version."""
     client = connect()
-    manifest = trained.bundle.manifest
+    manifest = Manifest.model_validate_json((trained.folder / "manifest.json").read_text())
     with mlflow.start_run(run_name=manifest.name) as run:
-        mlflow.set_tags(_tags(manifest, trained.folder))
+        mlflow.set_tags(_tags(manifest))
         mlflow.log_params(dict(_flat(manifest.config)))
         mlflow.log_metrics(dict(_metrics(manifest.evaluation)))
         with TemporaryDirectory() as folder:
@@ -91,10 +91,9 @@ def _example(folder: Path) -> pd.DataFrame:
     return pd.DataFrame({"client": json.dumps(client), "therapist": [json.dumps(one) for one in therapists]})
 
 
-def _tags(manifest: Manifest, folder: Path) -> dict[str, str]:
-    bundle_id = Manifest.model_validate_json((folder / "manifest.json").read_text()).bundle_id
+def _tags(manifest: Manifest) -> dict[str, str]:
     return {
-        "bundle_id": bundle_id,
+        "bundle_id": manifest.bundle_id,
         "dataset": manifest.dataset,
         "data_hash": manifest.data_hash,
         "policy_hash": manifest.policy_hash,

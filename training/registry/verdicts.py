@@ -12,6 +12,7 @@ from training.audit.document import FILE, Audit, Finding
 from training.deciding import Wish, decide, newest_published, unsigned
 from training.registry.models import Version, find, folder_of, versions
 from training.served import row
+from training.signing import together
 
 _DONE = {"sign": "signed", "approve": "approved", "reject": "rejected"}
 
@@ -44,7 +45,7 @@ class Verdict:
         return [
             f"{_DONE[made.action]}: {of}{which}, by {made.who}, on audit {made.evidence_hash}",
             *(f"the audit says ({one.level}): {one.words}" for one in self.findings),
-            *(f"still to do: {problem}" for problem in self.left),
+            *(f"still to do: {problem}" for problem in together(self.left) if made.action != "reject"),
         ]
 
 

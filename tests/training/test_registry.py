@@ -105,6 +105,7 @@ def test_a_run_keeps_pictures_card_and_manifest(tracked: "list[Tracked]", place:
     assert pictures == {f"pictures/{name}.png" for name in drawn}
     card = client.download_artifacts(tracked[0].run_id, "model_card.md", str(place))
     assert "Learned from synthetic data" in Path(card).read_text()
+    assert "without an id" not in Path(card).read_text()
 
 
 def test_everything_is_kept_under_var(tracked: "list[Tracked]", place: Path):

@@ -8,8 +8,8 @@ would find nothing. The *spread* is how far the gap differs from therapist to th
 A group is named where its gap is surely larger than `MARGIN`, a tenth of an SD: the largest difference that studies of
 therapists' caseloads report between groups of clients (random slopes of .05 to .10 SD about a mean of nil; Hayes
 2015, Owen 2012), so that what intake does not record is not taken for harm. So is one whose spread surely is. A gap
-that is surely there, but not surely larger than the margin, is noted. Surely: Holm's rule at .05 over every group and
-every head that ranks, for each of the three questions.
+that is surely there and looks larger than the margin, but is not surely so, is noted. Surely: Holm's rule at .05 over
+every group and every head that ranks, for each of the three questions.
 """
 
 from collections.abc import Iterator
@@ -61,8 +61,8 @@ class Compared:
 
     @property
     def behind(self) -> bool:
-        """Whether the group surely does worse than its need explains, be it by little."""
-        return self.chances[0] < ALPHA
+        """Whether the group surely does worse than its need explains; that it does by more than the margin is likely."""
+        return self.gap is not None and self.gap.value < -MARGIN and self.chances[0] < ALPHA
 
     @property
     def worse(self) -> bool:

@@ -13,20 +13,21 @@ from training.audit.fairness_words import head_words
 from training.audit.flow_change import Alliance, alliance, change_table
 from training.audit.flow_counts import REASONS, STEPS, USED, Courses
 
-STEP = 1.0
-LEFT, MIDDLE, RIGHT = 0.0, 0.52, 0.58
+STEP, USED_STEP = 1.0, 0.4
+LEFT, MIDDLE, RIGHT = 0.0, 0.54, 0.58
 """Where the boxes begin and end, and where the words about losses begin, on a width of 1."""
+OWN = "a result needs only what it is made of, so it may be used where another step is missing"
 
 
 def section(looked_at: Examined) -> Section:
     """The section."""
     courses = Courses(looked_at)
     shares, answers = flow_losses.shares(courses), flow_losses.Answers.of(courses)
-    kinds = flow_unseen.unseen(courses)
+    kinds = flow_unseen.kinds(courses)
     rated = alliance(looked_at, courses.episodes["episode_id"][courses.reached["started"]])
     change = change_table(looked_at)
     parts = [_flow(courses), _used(courses), flow_losses.group_table(shares) if shares else None]
-    parts += [answers.drawn() if answers.enough else None, flow_unseen.table(kinds), change, _alliance(rated)]
+    parts += [answers.drawn() if answers.enough else None, *flow_unseen.tables(kinds), change, _alliance(rated)]
     found = (*flow_losses.findings(courses, shares), *flow_unseen.findings(kinds))
     return Section(
         id="data",
@@ -63,15 +64,19 @@ def _flow(courses: Courses) -> Chart:
     """Boxes from referral to use, and beside each what is lost before it."""
     counts, total = courses.counts(), len(courses.end)
     title = f"{counts[-1][1] / max(total, 1):.0%} of the courses referred have everything and may be learned from"
-    drawing, axes = plain_axes(0.7 * (len(counts) + 1))
+    used = [(head_words(head), int(count.sum())) for head, count in courses.used.items()]
+    drawing, axes = plain_axes(0.7 * (len(counts) + 1) + 0.25 * len(used))
     _box(axes, 0, "referred", total, total)
     for place, (name, left, lost) in enumerate(counts, start=1):
         _box(axes, place, STEPS[name][0], left, total)
         words = wrapped(f"{lost:,} lost: {STEPS[name][1]}", 40)
         axes.text(RIGHT, -(place - 0.5) * STEP, words, va="center", fontsize=9, color="black")
         axes.plot([MIDDLE / 2, MIDDLE / 2], [-(place - 1) * STEP - 0.36, -place * STEP + 0.36], color=SOFT, linewidth=1)
+    below = -len(counts) * STEP - 0.45
+    for place, (words, count) in enumerate(used):
+        axes.text(LEFT, below - (place + 0.5) * USED_STEP, f"used for {words}: {count:,}", va="center", fontsize=9)
     axes.set_xlim(-0.01, 1.05)
-    axes.set_ylim(-len(counts) * STEP - 0.5, 0.5)
+    axes.set_ylim(below - len(used) * USED_STEP, 0.5)
     axes.set_axis_off()
     columns = (
         Column(name="step", label="step"),
@@ -80,11 +85,12 @@ def _flow(courses: Courses) -> Chart:
         Column(name="lost", label="lost before it", digits=0),
         Column(name="why", label="why"),
     )
-    rows = [("referred", total, 1.0, 0, "")]
+    rows: list[tuple[str, int, float, int | None, str]] = [("referred", total, 1.0, 0, "")]
     rows += [(STEPS[n][0], left, round(left / max(total, 1), 4), lost, STEPS[n][1]) for n, left, lost in counts]
+    rows += [(f"used for {words}", count, round(count / max(total, 1), 4), None, OWN) for words, count in used]
     alt = "Boxes one below the other, from referral to use: " + "; ".join(f"{r[0]} {r[1]:,}" for r in rows) + "."
     missing = [STEPS[name][0] for name in STEPS if name not in courses.steps]
-    note = "Each step is of those who reached all before it; a course is lost once."
+    note = f"Each step is of those who reached all before it; a course is lost once. Used: {OWN}."
     if missing:
         note += f" Not on record in these data, so left out: {'; '.join(missing)}."
     return chart("flow", title, alt, drawing, columns, rows, note)
@@ -93,7 +99,7 @@ def _flow(courses: Courses) -> Chart:
 def _box(axes: Axes, place: int, words: str, count: int, total: int) -> None:
     """A step: its words and number, and a line below as long as the share of all who reach it."""
     y = -place * STEP
-    axes.text(LEFT + 0.01, y, wrapped(words, 30), va="center", fontsize=9)
+    axes.text(LEFT + 0.01, y, wrapped(words, 27), va="center", fontsize=9)
     axes.text(MIDDLE - 0.01, y, f"{count:,}", va="center", ha="right", fontsize=10, color=INK)
     axes.plot(
         [LEFT, MIDDLE, MIDDLE, LEFT, LEFT], y + np.array([-0.36, -0.36, 0.36, 0.36, -0.36]), color=SOFT, linewidth=1

@@ -1,5 +1,4 @@
-"""Whom the model has not seen: kinds of clients the directory serves, or who were referred, with few or none to learn
-from."""
+"""Whom the model has seen and whom not: kinds of clients that the directory serves, or that were referred."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,23 +11,14 @@ from features.eligibility import spoken
 from training.audit.document import Column, Finding, Table
 from training.audit.fairness_words import listed
 from training.audit.flow_counts import Courses
+from training.audit.unseen import ABOUT, FEW, HARDLY, NOT_SEEN, NOT_SEEN_TABLE, SEEN, SEEN_TABLE, said
 from training.bands import UNKNOWN, first_word
 from training.calibration import FEWEST_IN_CELL
 
 Bools = npt.NDArray[np.bool_]
 
-FEW = 30
-"""Courses learned from below which a kind of client counts as hardly seen."""
-NOT_SEEN, HARDLY = "not seen", "hardly seen"
 AGE_GROUPS = {"child": 13, "adolescent": 18, "adult": 65, "older_adult": 200}
 """As therapists list them; the first age that is no longer in it."""
-ABOUT = {
-    "age_group": "age group",
-    "language": "language",
-    "problem": "main problem",
-    "payer": "payer",
-    "care_level": "level of care",
-}
 TODAY = (
     "What the service does for them: it ranks, and by the model alone it does not hold back. A kind of client that "
     "the model has not seen counts as the average client, and chances are told as if that were known."
@@ -47,13 +37,13 @@ class Kind:
     @property
     def status(self) -> str:
         """Whether the model has seen any."""
-        return HARDLY if self.learned_from else NOT_SEEN
+        return SEEN if self.learned_from >= FEW else HARDLY if self.learned_from else NOT_SEEN
 
 
-def unseen(courses: Courses) -> list[Kind]:
-    """Kinds of which fewer than `FEW` courses were learned from, those never seen first."""
-    found = [kind for about in ABOUT for kind in _kinds(courses, about) if kind.learned_from < FEW]
-    return sorted(found, key=lambda kind: (list(ABOUT).index(kind.about), kind.learned_from, kind.value))
+def kinds(courses: Courses) -> list[Kind]:
+    """Every kind of client that was referred or that therapists serve; of each attribute those never seen first."""
+    found = [kind for about in ABOUT for kind in _kinds(courses, about)]
+    return sorted(found, key=lambda kind: (ABOUT.index(kind.about), kind.learned_from, kind.value))
 
 
 def learned_from(courses: Courses) -> Bools:
@@ -104,8 +94,15 @@ def _of_directory(courses: Courses, about: str) -> set[str]:
     return {spoken(word) for word in words} if about == "language" else words
 
 
-def table(kinds: list[Kind]) -> Table:
-    """One line for each kind; programs find the kinds here by `about` and `value`."""
+def tables(found: list[Kind]) -> Iterator[Table]:
+    """Those not seen, or hardly, and those seen; `training.audit.unseen` reads them again."""
+    few = [kind for kind in found if kind.learned_from < FEW]
+    enough = [kind for kind in found if kind.learned_from >= FEW]
+    yield _table(NOT_SEEN_TABLE, "Whom the model has not seen", few, f"Fewer than {FEW} courses learned from.")
+    yield _table(SEEN_TABLE, "Whom the model has seen", enough, f"{FEW} courses learned from or more.")
+
+
+def _table(name: str, title: str, found: list[Kind], note: str) -> Table:
     columns = (
         Column(name="about", label="of"),
         Column(name="value", label="kind of client"),
@@ -114,39 +111,39 @@ def table(kinds: list[Kind]) -> Table:
         Column(name="referred", label="courses referred", digits=0),
     )
     rows = tuple(
-        (ABOUT[kind.about], kind.value, kind.status, _count(kind.learned_from), _count(kind.referred)) for kind in kinds
+        (said(kind.about), kind.value, kind.status, _count(kind.learned_from), _count(kind.referred)) for kind in found
     )
-    note = (
-        f"Kinds that therapists serve or clients were of, with fewer than {FEW} courses learned from. By the client's "
-        f"first language and main problem. Empty: 1 to {FEWEST_IN_CELL - 1}, not shown."
+    note += (
+        " Kinds that therapists serve or clients were of, by the client's first language and first problem. "
+        f"Empty: 1 to {FEWEST_IN_CELL - 1}, not shown."
     )
-    return Table(id="not_seen", title="Whom the model has not seen", columns=columns, rows=rows, note=note)
+    return Table(id=name, title=title, columns=columns, rows=rows, note=note)
 
 
 def _count(count: int) -> int | None:
     return count if count == 0 or count >= FEWEST_IN_CELL else None
 
 
-def lines(kinds: list[Kind]) -> Iterator[str]:
+def lines(found: list[Kind]) -> Iterator[str]:
     """Who is not seen, in words, and what happens to them."""
-    never = [kind for kind in kinds if kind.status == NOT_SEEN]
-    if not kinds:
+    never = [kind for kind in found if kind.status == NOT_SEEN]
+    hardly = [kind for kind in found if kind.status == HARDLY]
+    if not never and not hardly:
         yield f"Of every kind of client that is served there are {FEW} courses or more to learn from."
     if never:
         yield f"The model has learned from nobody of these kinds: {listed(_word(kind) for kind in never)}."
-    hardly = [kind for kind in kinds if kind.status == HARDLY]
     if hardly:
         yield f"It has learned from fewer than {FEW} courses of these: {listed(_word(kind) for kind in hardly)}."
     yield TODAY
 
 
 def _word(kind: Kind) -> str:
-    return f"{kind.value.replace('_', ' ')} ({ABOUT[kind.about]})"
+    return f"{kind.value.replace('_', ' ')} ({said(kind.about)})"
 
 
-def findings(kinds: list[Kind]) -> Iterator[Finding]:
+def findings(found: list[Kind]) -> Iterator[Finding]:
     """Kinds that were referred, or that the directory serves, and of which nothing is known."""
-    never = [kind for kind in kinds if kind.status == NOT_SEEN]
+    never = [kind for kind in found if kind.status == NOT_SEEN]
     if never:
         words = f"The model has not seen {listed(_word(kind) for kind in never)}; for them its ranking has no ground."
         yield Finding(level="look", words=words, page="section/data")

@@ -78,6 +78,12 @@ class Shown:
         """How many clients had a choice."""
         return len(self._looked_at.offered.rows)
 
+    @property
+    def who(self) -> str:
+        """Which clients they are."""
+        tested = self._looked_at.tested is not None
+        return "clients of the test block" if tested else "past clients, whom it had also learned from,"
+
     @cached_property
     def first(self) -> Ints:
         """Therapist who stands first for each client, in the order of `offered.rows`."""
@@ -154,19 +160,19 @@ def words(found: Shown) -> list[str]:
     """What is to say of exposure."""
     spread, (share, ratio) = concentration(found), found.new_share
     lines = [
-        f"For {found.clients} clients of the test block the model was asked whom it would place first. The tenth of "
-        f"the therapists placed first most often would get {spread['first'][1]:.0%} of the first places; the tenth "
-        f"seen most had {spread['seen'][1]:.0%} of the clients, and by lot it would be {spread['lot'][1]:.0%}. "
+        f"For {found.clients} {found.who} the model was asked whom it would place first. The tenth of the therapists "
+        f"placed first most often would get {spread['first'][1]:.0%} of the first places; the tenth seen most had "
+        f"{spread['seen'][1]:.0%} of the clients, and by lot it would be {spread['lot'][1]:.0%}. "
         "Places left and waiting times, which spread clients out again, are not in this count."
     ]
     if ratio is None:
         lines.append(f"No therapist with fewer than {FEWEST_CASES} cases was offered to these clients.")
     else:
         lines.append(
-            f"Therapists with fewer than {FEWEST_CASES} cases before the test block would get {share['first']:.1%} of "
-            f"the first places and {share['first_five']:.1%} of the first five; by lot they would get "
-            f"{share['lot']:.1%}, and {share['seen']:.1%} of the clients saw one. Their share of first places is "
-            f"{ratio.value:.2f} times that by lot (95 % interval {ratio.low:.2f} to {ratio.high:.2f})."
+            f"Therapists with fewer than {FEWEST_CASES} cases at that time would get {share['first']:.1%} of the first "
+            f"places and {share['first_five']:.1%} of the first five; by lot they would get {share['lot']:.1%}, and "
+            f"{share['seen']:.1%} of the clients saw one. Their share of first places is {ratio.value:.2f} times that "
+            f"by lot (95 % interval {ratio.low:.2f} to {ratio.high:.2f})."
         )
     return lines
 

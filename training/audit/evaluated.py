@@ -39,11 +39,11 @@ PAGE = f"section/{ID}"
 PROVEN = (
     "Proven means here: tested forward in time, over choices that were recorded, and with the whole 95 % interval of "
     "the gain over the next available therapist above 0. It does not mean that a trial was made.",
-    "An SD is the spread of results between clients. A gain of 0.2 SD is called small in this field, 0.5 medium; "
-    "differences between therapists are seldom larger than small.",
+    "Differences between therapists are seldom larger than small: 0.2 SD is called small in this field, 0.5 medium.",
     "The next available therapist is taken to be an even draw from those offered. The gain is what the ranking claims "
     "for its first choice, times how far its claims came true for the therapists whom clients really saw.",
 )
+AN_SD = "(An SD is the spread of results between clients; a fifth of it is called a small difference.)"
 LIMITS = (
     "All of this comes from routine records, in which nobody was sent to anybody by lot. A gain rests on there being "
     "no unrecorded difference between clients sent to different therapists.",
@@ -95,7 +95,7 @@ def _says(looked_at: Examined, rows: Ranked | None, found: Sequence[Control]) ->
     utility = _gains(evaluation)
     yield _who(evaluation)
     if utility:
-        yield _gain(utility)
+        yield f"{_gain(utility)} {AN_SD}"
         if rows:
             yield _in_units(looked_at, rows)
         yield _beside(utility)

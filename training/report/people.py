@@ -117,7 +117,7 @@ def _profile(report: TherapistReport) -> list[Table]:
     if not report.profile:
         return []
     columns = (Column(name="what", label="What"), Column(name="value", label="On record"))
-    rows = tuple((name, said or None) for name, said in report.profile.items())
+    rows = tuple((name.replace("_", " "), said or None) for name, said in report.profile.items())
     known = "" if report.profile_updated_on is None else f"Updated on {day(report.profile_updated_on)}. "
     note = f"{known}A dash: not on record. Anything wrong here can be put right."
     return [Table(id="profile", title="The profile that the model reads", columns=columns, rows=rows, note=note)]

@@ -107,8 +107,9 @@ def preference_rows(of: Mapping[str, Question | None]) -> Rows:
     return [dict(zip(names, key, strict=True)) for key in found]
 
 
-def episode_rows(found: Iterable[Course]) -> Rows:
-    """A row for each course, and one without a therapist for each client who waits."""
+def episode_rows(found: Iterable[Course], arms: Mapping[str, str]) -> Rows:
+    """A row for each course, and one without a therapist for each client who waits; `arms`: episode -> how its client
+    came to the therapist, of those that began with an answer."""
     rows = []
     for course in found:
         if course.row is None:
@@ -122,7 +123,7 @@ def episode_rows(found: Iterable[Course]) -> Rows:
         matched = min(matched, row.started_on or matched)
         referred = _referred(course)
         dates = {"matched_on": matched, "referred_on": None if referred is None else min(referred, matched)}
-        rows.append({**values, **dates, "ending": open_ended} | _who(course))
+        rows.append({**values, **dates, "ending": open_ended, "arm": arms.get(course.episode_id)} | _who(course))
     return [_texts(row) for row in rows]
 
 

@@ -21,6 +21,7 @@ from data.directory import DirectoryMeta
 from data.errors import DataError, NotFoundError
 from data.manifest import ColumnDeclaration, Manifest
 from data.parsing import parse
+from data.served import arms
 from data.sql import TENANT
 from data.versions import version_at
 
@@ -86,7 +87,7 @@ def _tables(
         "therapists": therapists,
         "clients": exported.client_rows(clients, found),
         "preferences": exported.preference_rows(clients),
-        "episodes": exported.episode_rows(kept),
+        "episodes": exported.episode_rows(kept, arms(connection, tenant)),
         "offers": exported.offer_rows(connection, tenant, kept),
         "measures": exported.measure_rows(connection, tenant, kept),
     }

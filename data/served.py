@@ -252,4 +252,4 @@ def _declined(connection: sa.Connection, tenant: str) -> dict[str, str | None]:
     wanted = sa.select(choice.recommendation_id, choice.reason).where(
         choice.tenant == tenant, choice.kind == "declined"
     )
-    return dict(connection.execute(wanted.order_by(choice.made_at)).tuples().all())
+    return {row.recommendation_id: row.reason for row in connection.execute(wanted.order_by(choice.made_at))}

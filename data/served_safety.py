@@ -46,15 +46,10 @@ class Task:
 def tasks(connection: sa.Connection, tenant: str) -> list[Task]:
     """Every task: the open ones first, by when they are due, then the closed ones, newest first."""
     table, answers = SAFETY_TASKS.c, RECOMMENDATIONS.c
-    released = dict(
-        connection.execute(
-            sa.select(answers.released_from, answers.key_id).where(
-                answers.tenant == tenant, answers.released_from.is_not(None)
-            )
-        )
-        .tuples()
-        .all()
+    again = sa.select(answers.released_from, answers.key_id).where(
+        answers.tenant == tenant, answers.released_from.is_not(None)
     )
+    released = {row.released_from: row.key_id for row in connection.execute(again)}
     shown = (
         table.task_id, table.status, table.raised_by, table.recommendation_id, table.episode_id,
         table.opened_at, table.due_at, table.closed_at, table.closed_by,

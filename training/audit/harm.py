@@ -77,7 +77,7 @@ def referrals(looked_at: Examined) -> Referrals:
     rows = clients.clients(episodes["client_id"]).reset_index(drop=True)
     first, last = _scores(looked_at, episodes["episode_id"])
     referred = episodes["referred_on"].fillna(episodes["matched_on"])
-    ending = episodes["ending"].where(~episodes["ending"].isin(["ongoing", "waiting"])).fillna("")
+    ending = episodes["ending"].astype(object).where(~episodes["ending"].isin(["ongoing", "waiting"])).fillna("")
     attended = episodes["sessions_attended"].to_numpy(dtype=np.float64, na_value=np.nan)
     scored = np.any([~np.isnan(values) for values in last.values()], axis=0) if last else np.zeros(len(episodes), bool)
     started = episodes["started_on"].notna().to_numpy(bool) | (np.nan_to_num(attended) > 0) | scored
@@ -104,9 +104,9 @@ def referrals(looked_at: Examined) -> Referrals:
 
 def _arms(episodes: pd.DataFrame) -> Names:
     """As the service recorded it, else by who decided."""
-    recorded = episodes["arm"].where(episodes["arm"].isin(list(ARMS)))
+    recorded = episodes["arm"].astype(object).where(episodes["arm"].isin(list(ARMS)))
     by = {name: arm_of(name) for name in episodes["assigned_by"].dropna().unique()}
-    decided = episodes["assigned_by"].map(by).fillna(arm_of(None))
+    decided = episodes["assigned_by"].astype(object).map(by).fillna(arm_of(None))
     found = recorded.fillna(decided).mask(episodes["therapist_id"].isna(), NOBODY_YET)
     return np.asarray(found.to_numpy(dtype=object), dtype=np.object_)
 

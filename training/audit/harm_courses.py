@@ -149,7 +149,7 @@ def severity_bands(first: Mapping[str, Floats], size: int) -> Words:
 
 
 def _worse(all_of: Referrals) -> Floats:
-    return reliably_worse(all_of.first, all_of.last)
+    return reliably_worse(all_of.first, all_of.last) if all_of.first else np.full(all_of.size, np.nan)
 
 
 def _dropout(all_of: Referrals) -> Floats:

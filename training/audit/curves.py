@@ -33,8 +33,8 @@ def examine(looked_at: Examined) -> tuple[Section, dict[str, Chart]]:
     ranks = _ranking_charts(ranking) if len(looked_at.pairs.therapist_id) and ranking.heads else {}
     foretells = _prognosis_charts(prognoses) if len(looked_at.test) else {}
     apart, told = _therapists_by_severity(looked_at, ranking)
-    relations, said = _relations(looked_at)
-    shown = [*list(ranks.values())[:SHOWN_RANKING], *apart, *relations, *list(foretells.values())[:SHOWN_PROGNOSIS]]
+    related, said = relations(looked_at)
+    shown = [*list(ranks.values())[:SHOWN_RANKING], *apart, *related, *list(foretells.values())[:SHOWN_PROGNOSIS]]
     says = (WHAT_IT_IS, *_first(ranks, foretells), *told, *said)
     parts: list[Part] = [*shown, *_elsewhere(looked_at, ranks, foretells)]
     section = Section(id="curves", title="How do results change along what matters?", says=says, parts=tuple(parts))
@@ -76,7 +76,7 @@ def _therapists_by_severity(looked_at: Examined, ranking: Ranking) -> tuple[list
     return [severity_chart(ranking, found)], severity_says({found.head: found}, found.head)
 
 
-def _relations(looked_at: Examined) -> tuple[list[Chart], list[str]]:
+def relations(looked_at: Examined) -> tuple[list[Chart], list[str]]:
     """Alliance and results, and adherence where the alliance was weak or strong."""
     found = rated(looked_at)
     if found is None or not found.enough:

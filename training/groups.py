@@ -73,8 +73,9 @@ def _words(clients: pd.DataFrame, name: str) -> pd.Series:
     """A code, or the first of several."""
     if name not in clients:
         return pd.Series(UNKNOWN, index=clients.index)
-    words = [UNKNOWN if pd.isna(cell) else first_word(cell) for cell in clients[name]]
-    return pd.Series(words, index=clients.index, dtype=object)
+    codes, cells = clients[name].factorize()
+    words = np.array([*(first_word(cell) for cell in cells), UNKNOWN], dtype=object)
+    return pd.Series(words[codes], index=clients.index, dtype=object)
 
 
 def _numbers(clients: pd.DataFrame, name: str) -> pd.Series:

@@ -61,7 +61,7 @@ class Compared:
 
     @property
     def behind(self) -> bool:
-        """Whether the group surely does worse than its need explains; that it does by more than the margin is likely."""
+        """Whether the group surely does worse than its need explains; by more than the margin as far as can be seen."""
         return self.gap is not None and self.gap.value < -MARGIN and self.chances[0] < ALPHA
 
     @property

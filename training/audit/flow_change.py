@@ -33,11 +33,17 @@ class Paired:
     instrument: str
 
     @cached_property
+    def _totals(self) -> pd.DataFrame:
+        """As the client rated them."""
+        known = self.looked_at.snapshot.measures()
+        mine = known[known["instrument"] == self.instrument]
+        return mine[(mine["item"] == "0") & (mine["rater"] == "client")]
+
+    @cached_property
     def _change(self) -> Floats:
         """Points better, of every course known."""
         outcome = OutcomeConfig(instruments=(self.instrument,), weeks=self.looked_at.config.outcome.weeks)
-        known = self.looked_at.snapshot
-        return improvement(known.measures(), known.episodes(), outcome, {self.instrument: 1.0})
+        return improvement(self._totals, self.looked_at.snapshot.episodes(), outcome, {self.instrument: 1.0})
 
     @cached_property
     def rows(self) -> npt.NDArray[np.int64]:
@@ -52,9 +58,7 @@ class Paired:
     @cached_property
     def intake(self) -> Floats:
         """Score at intake."""
-        measures = self.looked_at.snapshot.measures()
-        first = measures[(measures["session"] == 0) & (measures["rater"] == "client") & (measures["item"] == "0")]
-        own = first[first["instrument"] == self.instrument].drop_duplicates("episode_id").set_index("episode_id")
+        own = self._totals[self._totals["session"] == 0].drop_duplicates("episode_id").set_index("episode_id")
         ids = self.looked_at.snapshot.episodes()["episode_id"].iloc[self.rows]
         values: Floats = own["value"].reindex(ids).to_numpy(dtype=np.float64)
         return values

@@ -59,8 +59,17 @@ class Courses:
         return self.looked_at.dataset["episodes"].reset_index(drop=True)
 
     @cached_property
-    def _measures(self) -> pd.DataFrame:
+    def _known(self) -> pd.DataFrame:
         return History(self.looked_at.dataset).latest().measures()
+
+    @cached_property
+    def _measures(self) -> pd.DataFrame:
+        """Totals as the client rated them, of the questionnaires that are learned from or make severity."""
+        e = self.looked_at
+        known = self._known
+        severity = (name.split(".")[0] for name in e.asked.severity_of)
+        names = {*e.config.outcome.instruments, e.config.outcome.alliance_instrument, *severity}
+        return known[(known["item"] == "0") & (known["rater"] == "client") & known["instrument"].isin(list(names))]
 
     @cached_property
     def clients(self) -> pd.DataFrame:
@@ -71,8 +80,7 @@ class Courses:
     @cached_property
     def intake(self) -> pd.DataFrame:
         """Totals at intake as the client rated them: a column for each instrument."""
-        first = self._measures
-        first = first[(first["session"] == 0) & (first["rater"] == "client") & (first["item"] == "0")]
+        first = self._measures[self._measures["session"] == 0]
         wide = first.drop_duplicates(["episode_id", "instrument"]).pivot(
             index="episode_id", columns="instrument", values="value"
         )
@@ -127,7 +135,7 @@ class Courses:
         episodes = self.episodes
         if not episodes[["started_on", "sessions_attended"]].notna().any(axis=None):
             return np.asarray(episodes["therapist_id"].notna().to_numpy(dtype=bool))
-        later = self._measures.loc[self._measures["session"] > 0, "episode_id"]
+        later = self._known.loc[self._known["session"] > 0, "episode_id"]
         begun = episodes["started_on"].notna() | (episodes["sessions_attended"].fillna(0) > 0)
         return np.asarray(begun.to_numpy(dtype=bool) | _among(episodes["episode_id"], later.unique()))
 

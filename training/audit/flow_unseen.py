@@ -72,10 +72,9 @@ def _of_clients(courses: Courses, about: str) -> pd.Series:
         names = np.array(list(AGE_GROUPS), dtype=object)[np.minimum(place, len(AGE_GROUPS) - 1)]
         return pd.Series(np.where(np.isnan(age), UNKNOWN, names))
     column = {"language": "languages", "problem": "problems"}.get(about, about)
-    words = [UNKNOWN if pd.isna(cell) else first_word(cell) for cell in clients[column]]
-    if about == "language":
-        words = [word if word == UNKNOWN else spoken(word) for word in words]
-    return pd.Series(words, dtype=object)
+    codes, cells = clients[column].factorize()
+    words = [spoken(first_word(cell)) if about == "language" else first_word(cell) for cell in cells]
+    return pd.Series(np.array([*words, UNKNOWN], dtype=object)[codes])
 
 
 def _of_directory(courses: Courses, about: str) -> set[str]:

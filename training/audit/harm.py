@@ -106,7 +106,7 @@ def _arms(episodes: pd.DataFrame) -> Names:
     """As the service recorded it, else by who decided."""
     recorded = episodes["arm"].astype(object).where(episodes["arm"].isin(list(ARMS)))
     by = {name: arm_of(name) for name in episodes["assigned_by"].dropna().unique()}
-    decided = episodes["assigned_by"].astype(object).map(by).fillna(arm_of(None))
+    decided = episodes["assigned_by"].map(by).astype(object).fillna(arm_of(None))
     found = recorded.fillna(decided).mask(episodes["therapist_id"].isna(), NOBODY_YET)
     return np.asarray(found.to_numpy(dtype=object), dtype=np.object_)
 

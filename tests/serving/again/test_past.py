@@ -309,5 +309,20 @@ def test_stored_requests_are_ranked_by_another_bundle(
     assert "another therapist stands first in" in shown.stdout
 
 
-def test_what_to_compare_on_must_be_said() -> None:
-    assert CliRunner().invoke(models, ["compare", "1", "2"]).exit_code == 2
+def test_folders_are_compared_without_any_record_of_decisions(
+    served: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, two = str(served / "1"), str(served / "2")
+    result = CliRunner().invoke(models, ["compare", one, two, "--data", str(folder), "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["data"]["same"]
+    assert found["importance"]["order"] is None
+    assert 0 < found["ranked"]["all"]["another_first"]["value"] <= 1
+    assert found["ranked"]["all"]["correlation"]["value"] < 1
+    assert "counts" not in found
+    assert not (tmp_path / "var").exists()
+    shown = CliRunner().invoke(models, ["compare", one, two])
+    assert "not compared: no audit that tells the importance" in shown.stdout
+    assert "Who is ranked differently" not in shown.stdout

@@ -105,3 +105,13 @@ def test_the_hash_changes_with_any_rule():
 def test_what_no_part_may_use_is_refused_one_problem_each():
     refused = POLICY.refused(["severity", *AUDIT_ONLY])
     assert [problem.where for problem in refused] == AUDIT_ONLY
+
+
+def test_the_hash_of_a_rule_changes_with_that_rule_alone():
+    policy = Policy.read()
+    rule = policy.feature["recency"].model_copy(update={"expected": "0"})
+    changed = policy.model_copy(update={"feature": {**policy.feature, "recency": rule}})
+    differing = [name for name in policy.feature if policy.rule_hash(name) != changed.rule_hash(name)]
+    assert differing == ["recency"]
+    assert policy.hash() != changed.hash()
+    assert policy.rule_hash("client.pets") == policy.rule_hash("client.home_area")  # the rule of their table

@@ -23,3 +23,23 @@ def upgrade() -> None:
         sa.Column("document", sa.LargeBinary, nullable=False),
     )
     op.create_index("ix_evidence_bundle_id", "evidence", ["bundle_id"])
+    _refuse_changes()
+
+
+def _refuse_changes() -> None:
+    """What people saw when they decided stays as they saw it: the database itself refuses to change or remove it."""
+    if op.get_bind().dialect.name == "sqlite":
+        for verb in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER evidence_refuse_{verb.lower()} BEFORE {verb} ON evidence "
+                "BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END"
+            )
+        return
+    op.execute(
+        "CREATE FUNCTION evidence_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'evidence is append-only'; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER evidence_refuse BEFORE UPDATE OR DELETE ON evidence "
+        "FOR EACH STATEMENT EXECUTE FUNCTION evidence_refuse()"
+    )

@@ -20,7 +20,8 @@ from training.audit.importance_tables import (
     prognosis_table,
 )
 from training.audit.importance_variance import tables
-from training.audit.importances import UTILITY, FeatureImportance, Importance
+from training.audit.importance_verdicts import MOVES
+from training.audit.importances import UTILITY, FeatureImportance, Importance, Matching
 
 
 def examine(looked_at: Examined) -> tuple[Section, Importance, dict[str, Section]]:
@@ -67,10 +68,30 @@ def _findings(found: Importance, pages: dict[str, Section]) -> tuple[Finding, ..
         )
         for one in surprising
     ]
+    here = "section/importance"
+    unasked = [Finding(level="note", words=words, page=here) for words in _unasked(found)]
     if flagged:
-        return (*flagged, *notes)
-    words = "No feature was learned against what the field expects, is unsteady, or stands in for a protected trait."
-    return (Finding(level="fine", words=words, page="section/importance"), *notes)
+        return (*flagged, *notes, *unasked)
+    return (Finding(level="fine", words=_nothing(found), page=here), *notes, *unasked)
+
+
+def _asked(found: Importance, kind: str) -> bool:
+    """Whether any feature of such people could be asked about a protected trait."""
+    return any(one.proxies for one in found.features if one.kind == kind)
+
+
+def _unasked(found: Importance) -> list[str]:
+    return [
+        f"No protected trait of {kind}s is on record for enough people, so it cannot be said whether a feature of "
+        f"{kind}s stands in for one."
+        for kind in ("therapist", "client")
+        if any(one.kind == kind for one in found.features) and not _asked(found, kind)
+    ]
+
+
+def _nothing(found: Importance) -> str:
+    traits = ", and none that could be asked stands in for a protected trait" if not _unasked(found) else ""
+    return f"No feature was learned against what the field expects or is unsteady{traits}."
 
 
 def _says(looked_at: Examined, found: Importance, contributed: Contributions | None) -> tuple[str, ...]:
@@ -80,7 +101,7 @@ def _says(looked_at: Examined, found: Importance, contributed: Contributions | N
         *_groups(found),
         *_prognosis(looked_at, found),
         _idle(found.features),
-        _look(found.features),
+        _look(found),
         _measured(looked_at, found),
     )
 
@@ -94,34 +115,39 @@ def _order(ranking: Sequence[FeatureImportance], contributed: Contributions | No
     first = [one for one in by_first(ranking) if one.verdict == "drives"]
     if not first:
         return "Nothing clearly drives the order of therapists: no feature and no track record changes it for sure."
-    told = [f"{plain(one.name)} ({_of_100(one)})" for one in first[:4]]
+    told = [f"{plain(one.name)} {_changed(one.matching[UTILITY])}" for one in first[:4]]
     return (
-        f"What most changes who comes first for a client: {listed(told)}. In brackets, with 95 % intervals: for how "
-        "many of 100 clients someone else would stand first without it."
+        f"What most changes who comes first for a client: {listed(told)}. The numbers say for how many of 100 clients "
+        "someone else would stand first without it; in brackets, here and below, are 95 % intervals."
     )
 
 
-def _of_100(one: FeatureImportance) -> str:
-    changed = one.matching[UTILITY].first_changes
-    return f"{100 * changed.value:.0f}, {100 * changed.low:.0f} to {100 * changed.high:.0f}"
-
-
 def _groups(found: Importance) -> list[str]:
-    groups = {one.name: one.matching[UTILITY].first_changes for one in found.groups if UTILITY in one.matching}
+    groups = {one.name: one.matching[UTILITY] for one in found.groups if UTILITY in one.matching}
+    if not groups:
+        return []
     words = {
         "results": "therapists' own earlier results",
         "match": "what client and therapist are to each other",
         "therapist": "the therapist's profile",
         "track": "counts of earlier cases",
     }
+    moving = {name: one for name, one in groups.items() if one.spread.value >= MOVES}
+    if not moving:
+        return [
+            "Nothing moves the therapists offered to a client apart by enough to mean anything: whoever stands first "
+            "does so by a hair's breadth."
+        ]
     told = [
-        f"{words[name]} for {100 * one.value:.0f} ({100 * one.low:.0f} to {100 * one.high:.0f})"
-        for name, one in sorted(groups.items(), key=lambda pair: -pair[1].value)
-        if name in words
+        f"{words[name]} for {_changed(one)}"
+        for name, one in sorted(moving.items(), key=lambda pair: -pair[1].first_changes.value)
     ]
-    return (
-        [f"Taken as groups, they change the first therapist of 100 clients as follows: {listed(told)}."] if told else []
-    )
+    return [f"Taken as groups, they change the first therapist of 100 clients as follows: {listed(told)}."]
+
+
+def _changed(one: Matching) -> str:
+    changed = one.first_changes
+    return f"{100 * changed.value:.0f} ({100 * changed.low:.0f} to {100 * changed.high:.0f})"
 
 
 def _prognosis(looked_at: Examined, found: Importance) -> list[str]:
@@ -144,10 +170,10 @@ def _idle(features: Sequence[FeatureImportance]) -> str:
     return f"Of {count} features, {len(idle)} show no sign that they matter; their pages say so."
 
 
-def _look(features: Sequence[FeatureImportance]) -> str:
-    flagged = [one for one in features if one.flags]
+def _look(found: Importance) -> str:
+    flagged = [one for one in found.features if one.flags]
     if not flagged:
-        return "None was learned against what the field expects, is unsteady, or stands in for a protected trait."
+        return _nothing(found)
     names = listed([plain(one.name) for one in flagged])
     return f"A person should look at {names} before signing: the findings say why."
 

@@ -31,7 +31,6 @@ from training.tested import weighted
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 FEWEST_RESULTS = 50
 """With fewer results of clients who had a choice, none is used."""
@@ -109,19 +108,22 @@ class Contributions:
         one = self.ordered[name]
         value, total = one.value @ member, one.value.sum(axis=1)
         spread = np.sqrt(self._mean(value**2))
-        first = self._first_changes(value, total)
+        first = self._first_changes(value, total, spread)
         everyone = np.ones(len(spread))
         return Moved(
             figures(spread, everyone, self.resamples),
-            figures(first.astype(np.float64), everyone, self.resamples),
+            figures(first, everyone, self.resamples),
             self._rise(one, value, total, spread),
         )
 
-    def _first_changes(self, value: Floats, total: Floats) -> Bools:
-        """(clients, k): whether another therapist would stand first without it."""
+    def _first_changes(self, value: Floats, total: Floats, spread: Floats) -> Floats:
+        """(clients, k): the chance that another therapist would stand first without it; ties are broken by lot."""
         without = total[:, None] - value
-        best = np.maximum.reduceat(without, self._starts, axis=0)
-        return best > without[self.offered.first(total)] + ROUNDING
+        best = np.maximum.reduceat(without, self._starts, axis=0) - ROUNDING
+        tied = np.add.reduceat(without >= best[self.offered.position], self._starts, axis=0, dtype=np.float64)
+        stays = (without[self.offered.first(total)] >= best) / tied
+        changed: Floats = np.where(spread > ROUNDING, 1 - stays, 0.0)
+        return changed
 
     def _rise(self, one: Ordered, value: Floats, total: Floats, spread: Floats) -> Figures | None:
         known = ~np.isnan(one.response)

@@ -127,7 +127,7 @@ def prognosis_chart(features: Sequence[FeatureImportance], head: str) -> Chart |
     if not shown or shown[0].prognostic[head].contribution.value == 0:
         return None
     size = [one.prognostic[head].contribution for one in shown]
-    said = listed([plain(one.name) for one in shown[:3]])
+    said = listed([plain(one.name) for one in shown[:3] if one.prognostic[head].contribution.value > 0])
     title = f"What to expect whoever the therapist is ({plain(head)}) rests most on {said}"
     alt = (
         f"Dots with intervals for {len(shown)} features of the client, the greatest mean contribution first: "

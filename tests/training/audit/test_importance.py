@@ -12,6 +12,7 @@ from training.audit.examined import Examined
 from training.audit.importance import examine
 from training.audit.importance_matching import Contributions, contributions, link_contributions
 from training.audit.importance_prognosis import contributions as to_prognosis
+from training.audit.importance_proxy import TRAITS
 from training.audit.importance_sources import Sources, clusters, sources_of
 from training.audit.importances import UTILITY, FeatureImportance, Importance, Verdict
 from training.binary import sigmoid
@@ -99,6 +100,12 @@ def test_what_is_the_same_for_all_therapists_offered_changes_nothing(added: Cont
     assert moved.rise.value[0] == 0
 
 
+def test_without_all_that_tells_therapists_apart_anyone_may_stand_first(added: Contributions) -> None:
+    everything = added.moved(UTILITY, np.ones((len(added.sources), 1)))
+    offered = np.bincount(added.offered.position)
+    assert everything.first.value[0] == pytest.approx(np.mean(1 - 1 / offered))
+
+
 def test_the_rise_of_the_loss_is_its_mean_over_all_exchanges(added: Contributions) -> None:
     one, offered = added.ordered["outcome"], added.offered
     some = np.flatnonzero(~np.isnan(one.response))[:200]
@@ -180,6 +187,17 @@ def test_severity_tells_who_does_well_and_never_ranks(by_name: dict[str, Feature
 def test_own_earlier_results_count_as_features_of_their_own(by_name: dict[str, FeatureImportance]) -> None:
     assert {"results.therapist", "results.severity", "results.strengths"} <= set(by_name)
     assert by_name["results.therapist"].status == "learned"
+
+
+def test_where_no_trait_is_on_record_nothing_is_said_of_stand_ins(audited: Audited) -> None:
+    looked_at = replace(audited[0])
+    bare = {
+        name: table.drop(columns=[c for c in TRAITS.get(name.removesuffix("s"), ()) if c in table])
+        for name, table in looked_at.dataset.frames.items()
+    }
+    section, numbers, _ = examine(replace(looked_at, dataset=replace(looked_at.dataset, frames=bare)))
+    assert not any(one.proxies for one in numbers.features)
+    assert sum("cannot be said" in one.words for one in section.findings) == 2
 
 
 def test_every_feature_of_the_bundle_has_a_page_and_flags_point_to_it(

@@ -1,6 +1,7 @@
 """What an audit says of therapists: true to what was planted, silent where little is known, no verdict on anyone."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from training.audit.therapists_exposure import Shown, gini, shown, top_share
 from training.audit.therapists_known import Known
 from training.audit.therapists_reliable import Halves
 from training.audit.therapists_spread import MOST_DRAWN, beyond, caterpillar
+from training.bundle import Bundle
 from training.config import DEFAULT_HEADS, TrainConfig
 from training.run import train
 
@@ -440,10 +442,34 @@ def nothing_tested(looked_at: Examined) -> Examined:
     return replace(looked_at, tested=None)
 
 
-@pytest.mark.parametrize("without", [no_offers, no_risk_items, nothing_tested])
+def undated(looked_at: Examined) -> Examined:
+    """As a run leaves it of data without dates: no cases are counted, for there is no past."""
+    frames = {name: without_dates(frame) for name, frame in looked_at.dataset.frames.items()}
+    frames["therapists"] = frames["therapists"].drop_duplicates("therapist_id").reset_index(drop=True)
+    manifest = looked_at.dataset.manifest.model_copy(update={"undated": True, "as_of": None})
+    bundles = (uncounted(looked_at.bundle), uncounted(looked_at.asked))
+    dataset = replace(looked_at.dataset, manifest=manifest, frames=frames)
+    return replace(looked_at, bundle=bundles[0], tested=bundles[1], dataset=dataset)
+
+
+def without_dates(frame: pd.DataFrame) -> pd.DataFrame:
+    dates = [name for name in frame if pd.api.types.is_datetime64_any_dtype(frame[name].dtype)]
+    return frame.assign(**{name: pd.Series(pd.NaT, index=frame.index, dtype=frame[name].dtype) for name in dates})
+
+
+def uncounted(bundle: Bundle) -> Bundle:
+    counts = {name: np.full(len(bundle.records.ids), np.nan) for name in bundle.records.counts}
+    manifest = bundle.manifest.model_copy(update={"undated": True, "as_of": None})
+    return replace(bundle, manifest=manifest, records=replace(bundle.records, counts=counts))
+
+
+@pytest.mark.parametrize("without", [no_offers, no_risk_items, nothing_tested, undated])
 def test_less_data_say_less_and_still_tell_of_everyone(looked_at: Examined, without: Callable[[Examined], Examined]):
     section, reports = examine(without(looked_at))
     assert len(reports) == looked_at.dataset["therapists"]["therapist_id"].nunique()
-    assert section.says
+    assert Section.model_validate_json(section.model_dump_json()) == section
+    said = [*words_of(section), *(line for one in reports.values() for line in one.words)]
+    assert not [line for line in said if re.search(r"\bnan\b", line)]
+    assert any(one.basis == "own_results" for one in reports.values())
     if without is no_risk_items:
         assert any("too few were asked" in line for line in words_of(section))

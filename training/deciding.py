@@ -136,7 +136,7 @@ def unsigned(
 
 
 def blank(who: str, reason: str) -> list[Problem]:
-    """A problem for a name or a reason that is missing: both go on record."""
+    """A problem for a name or a reason that is missing or that no line could show: both go on record."""
     found = [
         Problem(what, repr(said), "is empty", "name the person and the reason: they go on record")
         for what, said in (("who", who), ("reason", reason))
@@ -144,7 +144,12 @@ def blank(who: str, reason: str) -> list[Problem]:
     ]
     if len(who.strip()) > MOST_WHO:
         found.append(Problem("who", f"{len(who.strip())} characters", f"at most {MOST_WHO} are kept", "shorten it"))
-    return found
+    unseen = [("who", who.strip()), ("reason", "".join(reason.split()))]
+    return found + [
+        Problem(what, repr(said), "holds characters that cannot be seen", "leave them out")
+        for what, said in unseen
+        if not said.isprintable()
+    ]
 
 
 def _person(wish: Wish, audit: Audit) -> list[Problem]:

@@ -78,7 +78,7 @@ def line(decision: Decision, versions: Mapping[str, str]) -> str:
     features = "" if decision.features is None else f", {len(decision.features)} features"
     return (
         f"{decision.made_at.astimezone(dt.UTC):%Y-%m-%d %H:%M}  {decision.action:<8}  "
-        f"{_bundle(decision, versions)}{features}  by {decision.who}: {decision.reason}  "
+        f"{_bundle(decision, versions)}{features}  by {decision.who}: {' '.join(decision.reason.split())}  "
         f"[evidence {decision.evidence_hash}]"
     )
 

@@ -188,6 +188,8 @@ def test_decisions_without_person_or_reason_are_refused_with_all_problems(engine
     assert [line.split(":")[0] for line in lines] == ["who", "reason", "bundle", "x"]
     (long,) = refusal(engine, "sign", an_audit("b1", FEATURES), who="A" * 201)
     assert "201 characters" in long
+    (unseen,) = refusal(engine, "sign", an_audit("b1", FEATURES), who="A.\x00 Lead", reason="several\nlines are fine")
+    assert unseen.startswith("who: 'A.\\x00 Lead': holds characters that cannot be seen")
 
 
 def test_an_audit_of_another_bundle_is_refused(engine: sa.Engine, an_audit: AnAudit):

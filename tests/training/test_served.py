@@ -49,3 +49,13 @@ def test_a_day_is_one_in_utc():
     assert on([late], DAY - dt.timedelta(days=1)).at_end is None
     assert row(late, VERSIONS)["made_at"] == "2026-03-10T21:00:00+00:00"
     assert line(late, {}).startswith("2026-03-10 21:00  promote   version not known (bundle b1)  by A. Lead: read it")
+
+
+def test_a_reason_of_several_lines_stays_on_the_line_of_its_decision():
+    forged = Decision("reject", "b1", "A. Lead", "no\n2026-03-11 12:00  approve", made_at=late_on(10))
+    assert line(forged, VERSIONS).count("\n") == 0
+    assert row(forged, VERSIONS)["reason"] == "no\n2026-03-11 12:00  approve"
+
+
+def late_on(day: int) -> dt.datetime:
+    return dt.datetime(2026, 3, day, 23, tzinfo=dt.UTC)

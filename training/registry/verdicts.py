@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from mlflow.exceptions import MlflowException
 
 from data.decisions import Decision, published
 from data.errors import GateError, Problem
@@ -94,4 +95,7 @@ def newest_audit(one: Version, engine: sa.Engine) -> tuple[Audit, bytes]:
 def version_names(engine: sa.Engine) -> dict[str, str]:
     """Bundle id -> its number in the registry: as it was when it was audited, else as the registry has it now."""
     audited = {one.bundle_id: one.version for one in reversed(published(engine))}
-    return {one.bundle_id: one.version for one in versions()} | audited
+    try:
+        return {one.bundle_id: one.version for one in versions()} | audited
+    except MlflowException:  # the record is read with the registry down
+        return audited

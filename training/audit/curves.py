@@ -1,11 +1,11 @@
 """How results change along what matters: features, alliance and adherence, severity, early alliance."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from training.audit.curves_alliance import FEWEST_ROWS, Rated, adherence_curve, alliance_curve, rated, result_of
-from training.audit.curves_courses import prognosis_chart
+from training.audit.curves_courses import against, prognosis_chart
 from training.audit.curves_drawn import ranking_chart, words_of
-from training.audit.curves_prognosis import Prognoses
+from training.audit.curves_prognosis import Along, Prognoses
 from training.audit.curves_ranking import Ranking
 from training.audit.curves_severity import severity_chart, severity_says, spread
 from training.audit.curves_told import (
@@ -15,7 +15,7 @@ from training.audit.curves_told import (
     alliance_says,
     nothing_on,
 )
-from training.audit.document import Chart, Part, Section, Words
+from training.audit.document import Chart, Finding, Part, Section, Words
 from training.audit.examined import Examined
 
 RANKING_CURVES, PROGNOSIS_CURVES = 12, 10
@@ -31,13 +31,20 @@ def examine(looked_at: Examined) -> tuple[Section, dict[str, Chart]]:
     """The section, and the curve of each important feature for its own page."""
     ranking, prognoses = Ranking(looked_at), Prognoses(looked_at)
     ranks = _ranking_charts(ranking) if len(looked_at.pairs.therapist_id) and ranking.heads else {}
-    foretells = _prognosis_charts(prognoses) if len(looked_at.test) else {}
+    courses = _courses(prognoses) if len(looked_at.test) else {}
+    foretells = {name: prognosis_chart(prognoses, name, one) for name, one in courses.items()}
     apart, told = _therapists_by_severity(looked_at, ranking)
     related, said = relations(looked_at)
     shown = [*list(ranks.values())[:SHOWN_RANKING], *apart, *related, *list(foretells.values())[:SHOWN_PROGNOSIS]]
     says = (WHAT_IT_IS, *_first(ranks, foretells), *told, *said)
     parts: list[Part] = [*shown, *_elsewhere(looked_at, ranks, foretells)]
-    section = Section(id="curves", title="How do results change along what matters?", says=says, parts=tuple(parts))
+    section = Section(
+        id="curves",
+        title="How do results change along what matters?",
+        says=says,
+        findings=tuple(_findings(looked_at, courses)),
+        parts=tuple(parts),
+    )
     return section, {**foretells, **ranks}
 
 
@@ -47,10 +54,17 @@ def _ranking_charts(ranking: Ranking) -> dict[str, Chart]:
     return {name: one for name, one in drawn.items() if one is not None}
 
 
-def _prognosis_charts(prognoses: Prognoses) -> dict[str, Chart]:
+def _courses(prognoses: Prognoses) -> dict[str, Along]:
     """Of the features that move the prognosis most."""
-    drawn = {name: prognosis_chart(prognoses, name) for name in list(prognoses.spread())[:PROGNOSIS_CURVES]}
-    return {name: one for name, one in drawn.items() if one is not None}
+    found = {name: prognoses.along(name) for name in list(prognoses.spread())[:PROGNOSIS_CURVES]}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def _findings(looked_at: Examined, courses: Mapping[str, Along]) -> list[Finding]:
+    """Where results of people whom the model has not seen contradict it."""
+    if looked_at.tested is None:
+        return []
+    return [one for name, found in courses.items() for one in against(looked_at.bundle, name, found)]
 
 
 def _first(ranks: dict[str, Chart], foretells: dict[str, Chart]) -> list[str]:

@@ -8,56 +8,69 @@ from training.audit.charts import INK, chart, density, line, panels, points, row
 from training.audit.curves_drawn import words_of
 from training.audit.curves_prognosis import Along, Course, Prognoses
 from training.audit.curves_shapes import apart, capital, ends, estimate, name_of, number, rounded, said, size
-from training.audit.document import Cell, Chart, Column
+from training.audit.document import Cell, Chart, Column, Finding
 from training.bundle import Bundle
 
 Floats = npt.NDArray[np.float64]
 
 COURSE_NOTE = (
     "Line or dot: what the model expects, as a difference from the average client. Squares with 95 % intervals "
-    "(therapists resampled): results of clients of the test block, all else taken off as the model has it; cells of "
+    "(therapists resampled): results of {who}, all else taken off as the model has it; cells of "
     "fewer than ten are not shown. Below: how many clients have each value. The trees of the prognosis have no "
     "interval of their own."
 )
 MOST_PANELS = 4
 
 
-def prognosis_chart(prognoses: Prognoses, feature: str) -> Chart | None:
+def prognosis_chart(prognoses: Prognoses, feature: str, found: Along) -> Chart:
     """What the model expects along the feature, head by head, and what results of people not seen show."""
-    found = prognoses.along(feature)
-    if found is None:
-        return None
     meaning, bundle = words_of(prognoses.bundle, feature), prognoses.bundle
     main = next(iter(found.courses))
     unit = unit_words(bundle, main)
     is_words = isinstance(found.x, tuple)
     canvas = _drawn_words(bundle, found, main) if is_words else _drawn_number(prognoses, feature, found, meaning)
-    title = course_title(meaning, found.courses[main], unit, is_words)
+    who, title = prognoses.who, course_title(meaning, found.courses[main], unit, is_words, prognoses.who)
     alt = f"Expected result along {meaning}: " + "; ".join(
-        f"{name} changes by {_course_words(one, unit_words(bundle, name))}" for name, one in found.courses.items()
+        f"{name} changes by {_course_words(one, unit_words(bundle, name), who)}" for name, one in found.courses.items()
     )
-    columns, rows = _course_table(bundle, found, meaning)
-    return chart(f"curve.{name_of(feature)}", title, f"{alt}.", canvas, columns, rows, COURSE_NOTE)
+    columns, rows = _course_table(bundle, found, meaning, who)
+    return chart(f"curve.{name_of(feature)}", title, f"{alt}.", canvas, columns, rows, COURSE_NOTE.format(who=who))
 
 
-def course_title(meaning: str, course: Course, unit: str, is_words: bool) -> str:
+def course_title(meaning: str, course: Course, unit: str, is_words: bool, who: str) -> str:
     """The finding: where results go along the feature; of that how much results show beyond chance."""
     name = capital(meaning)
     change, borne = course.change, course.borne_out
     if is_words:
         told = f"expected results differ by up to {abs(change):.2f} {unit}"
-        shown = f"in people not seen {size(borne, unit)}" if borne else "not tested on people not seen"
+        shown = f"in {who} {size(borne, unit)}" if borne else "too few to test it"
         return f"{name}: {told}, {shown}{'' if borne is None or apart(borne) else ': no more than chance'}"
     way = "higher" if change > 0 else "lower"
     if borne is None:
         return f"{name}: where it is high, results are expected {abs(change):.2f} {unit} {way}; too few to test it"
     if apart(borne) == 0:
-        return f"{name}: results of people not seen show no clear change, {said(borne, unit)}"
+        return f"{name}: results of {who} show no clear change, {said(borne, unit)}"
     return f"{name}: where it is high, results are {'higher' if borne.value > 0 else 'lower'} by {size(borne, unit)}"
 
 
-def _course_words(course: Course, unit: str) -> str:
-    shown = f", in people not seen by {said(course.borne_out, unit)}" if course.borne_out else ""
+def against(bundle: Bundle, feature: str, found: Along) -> list[Finding]:
+    """Heads whose results, of people not seen, went clearly the other way than the model expects."""
+    name = capital(words_of(bundle, feature))
+    return [
+        Finding(
+            level="look",
+            words=f"{name}: the model expects {head} to change by {number(one.change, sign=True)} "
+            f"{unit_words(bundle, head)}, but results of people not seen went the other way, by "
+            f"{said(one.borne_out, unit_words(bundle, head))}",
+            page=f"feature/{feature}",
+        )
+        for head, one in found.courses.items()
+        if one.borne_out is not None and apart(one.borne_out) * one.change < 0
+    ]
+
+
+def _course_words(course: Course, unit: str, who: str) -> str:
+    shown = f", in {who} by {said(course.borne_out, unit)}" if course.borne_out else ""
     return f"{number(course.change, sign=True)} {unit} as expected{shown}"
 
 
@@ -97,14 +110,14 @@ def _drawn_words(bundle: Bundle, found: Along, main: str) -> Canvas:
     return canvas
 
 
-def _course_table(bundle: Bundle, found: Along, meaning: str) -> tuple[list[Column], list[list[Cell]]]:
+def _course_table(bundle: Bundle, found: Along, meaning: str, who: str) -> tuple[list[Column], list[list[Cell]]]:
     """A row for every point of the model's curve, and one for every cell of people."""
     columns = [
         Column(name="head", label="Result"),
         Column(name="unit", label="Unit"),
         Column(name="value", label=capital(meaning), digits=3),
         Column(name="expected", label="Expected", digits=3),
-        Column(name="seen", label="Shown by people not seen", digits=3),
+        Column(name="seen", label=f"Shown by {who}", digits=3),
         Column(name="clients", label="Clients", digits=0),
     ]
     rows: list[list[Cell]] = []

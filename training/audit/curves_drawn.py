@@ -93,9 +93,8 @@ def _two(ranking: Ranking, feature: str, meaning: str, found: Lines) -> Chart:
     raw = ranking.raw(feature)
     share = float(np.mean(raw[~np.isnan(raw)] == found.x[-1]))
     change = found.change[UTILITY]
-    alt = f"{capital(meaning)}, so for {share:.0%} of pairs: " + "; ".join(
-        f"{name} {said(found.change[name], 'SD')}" for name in names
-    )
+    told = [f"{'overall fit' if name == UTILITY else name} {said(found.change[name], 'SD')}" for name in names]
+    alt = f"{capital(meaning)}, so for {share:.0%} of pairs: {'; '.join(told)}"
     columns = [Column(name="of", label="Of"), Column(name="added", label="Added where it is so", unit="SD", digits=3)]
     rows: list[list[Cell]] = [[name, estimate(found.change[name])] for name in names]
     note = f"{RANKS_NOTE} It is so for {share:.0%} of the pairs available.{_trees(ranking)}"

@@ -66,6 +66,7 @@ class Prognoses:
 
     def __init__(self, looked_at: Examined):
         self._at, self.bundle = looked_at, looked_at.bundle
+        self.who = "people not seen" if looked_at.tested else "people it learned from"
         self.heads = {n: h for n, h in self.bundle.heads.items() if h.info.weight > 0} or dict(self.bundle.heads)
 
     @cached_property

@@ -17,9 +17,9 @@ from features.columns import Columns, Pairs
 from features.feature import PairFeature
 from training.audit.curves import RANKING_CURVES, examine, relations
 from training.audit.curves_alliance import AdherenceAt, AdherenceCurve, Rated, adherence_curve, alliance_curve, rated
-from training.audit.curves_courses import course_title
+from training.audit.curves_courses import against, course_title, prognosis_chart
 from training.audit.curves_drawn import change_title, product_title, ranking_chart
-from training.audit.curves_prognosis import Course, Prognoses, accumulated
+from training.audit.curves_prognosis import Along, Course, Prognoses, accumulated
 from training.audit.curves_ranking import PRODUCTS, UTILITY, Product, Ranking, lines, product_lines
 from training.audit.curves_severity import SEVERITIES, Spread, severity_chart, severity_says, severity_title, spread
 from training.audit.curves_shapes import apart, correlation, number, regressed, said, size, spline
@@ -274,11 +274,22 @@ def course(change: float, borne: Figure | None) -> Course:
 
 
 def test_results_of_people_not_seen_outweigh_what_the_model_expects():
-    assert "higher by 0.20" in course_title("age", course(0.5, UP), "SD", is_words=False)
-    assert "lower by 0.20" in course_title("age", course(0.5, DOWN), "SD", is_words=False)
-    assert "no clear change" in course_title("age", course(0.5, FLAT), "SD", is_words=False)
-    assert "too few to test" in course_title("age", course(-0.5, None), "SD", is_words=False)
-    assert "no more than chance" in course_title("payer", course(0.5, FLAT), "SD", is_words=True)
+    assert "higher by 0.20" in course_title("age", course(0.5, UP), "SD", is_words=False, who="people not seen")
+    assert "lower by 0.20" in course_title("age", course(0.5, DOWN), "SD", is_words=False, who="people not seen")
+    assert "no clear change" in course_title("age", course(0.5, FLAT), "SD", is_words=False, who="people not seen")
+    assert "too few to test" in course_title("age", course(-0.5, None), "SD", is_words=False, who="people not seen")
+    assert "no more than chance" in course_title("payer", course(0.5, FLAT), "SD", is_words=True, who="people not seen")
+
+
+def test_results_that_go_the_other_way_are_a_finding_and_those_that_agree_or_are_unclear_are_not(audited: Audited):
+    bundle, x = audited[0].bundle, np.array([0.0, 1.0])
+
+    def found(borne: Figure | None) -> list[str]:
+        return [one.words for one in against(bundle, "age", Along(x, {"outcome": course(0.5, borne)}, ()))]
+
+    assert len(found(DOWN)) == 1
+    assert "other way" in found(DOWN)[0]
+    assert not [*found(UP), *found(FLAT), *found(None)]
 
 
 def test_numbers_are_told_with_real_minus_signs_and_never_as_minus_nothing():
@@ -377,6 +388,9 @@ def test_a_bundle_that_was_never_tested_and_has_no_slope_is_told_as_it_is(audite
     along = Prognoses(untested).along("expectancy")
     assert along is not None
     assert list(along.courses) == ["outcome"]
+    told = prognosis_chart(Prognoses(untested), "expectancy", along)
+    assert "not seen" not in told.model_dump_json()
+    assert "learned from" in told.alt
 
 
 @settings(max_examples=10)

@@ -13,6 +13,7 @@ from data.errors import GateError, NotFoundError, RequestError
 from serving.access.auth import TheService, needs
 from serving.access.keys import Caller
 from serving.again.ledger import Ledger
+from serving.answering.reasons import capitalised
 from serving.pages import explained
 from serving.pages.asking import Mend
 from serving.pages.audits import Live, Shown, of_the_model, part_of
@@ -134,7 +135,7 @@ def _decisions(
         status,
         who=caller.name,
         here="decisions",
-        table=decisions_table(history(service.engine)),
+        table=decisions_table(history(service.engine), brief=True),
         door=Live("decisions"),
         shown=shown,
         form=None if shown is None else form_of(service, shown),
@@ -145,5 +146,5 @@ def _decisions(
         attempt=uuid.uuid4().hex,
         problems=list(mends),
         notice=notice,
-        errors={one.place: one.words for one in mends if one.place},
+        errors={one.place: capitalised(one.words) for one in mends if one.place},
     )

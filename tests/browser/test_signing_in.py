@@ -43,7 +43,7 @@ def test_behind_https_the_cookie_stays_on_https(clinic_service: Live) -> None:
 
 
 def test_a_key_for_other_things_is_told_so(visit: Visit, clinic_service: Live) -> None:
-    page = visit.sign_in(clinic_service.key("auditor"))
+    page = visit.sign_in(clinic_service.key("admin"))
     expect(page.get_by_role("heading", level=1)).to_have_text("This key is not for this page")
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 

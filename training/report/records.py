@@ -28,8 +28,8 @@ def facts(audit: Audit, evidence_hash: str = "") -> list[tuple[str, str]]:
     return [*found, ("Evidence", evidence_hash)] if evidence_hash else found
 
 
-def decisions_table(decisions: Sequence[Decision]) -> Table:
-    """Who decided what, the latest first."""
+def decisions_table(decisions: Sequence[Decision], brief: bool = False) -> Table:
+    """Who decided what, the latest first; `brief` counts the features of a signature instead of naming them."""
     columns = [
         Column(name="when", label="When (UTC)"),
         Column(name="who", label="Who"),
@@ -42,7 +42,7 @@ def decisions_table(decisions: Sequence[Decision]) -> Table:
         (
             f"{one.made_at:%Y-%m-%d %H:%M}",
             one.who,
-            _decided(one),
+            _decided(one, brief),
             one.bundle_id[:12],
             one.reason,
             one.evidence_hash or None,
@@ -57,6 +57,9 @@ def day(moment: dt.date) -> str:
     return f"{moment.day} {moment:%B %Y}"
 
 
-def _decided(one: Decision) -> str:
-    signed = getattr(one, "features", None)
-    return f"{ACTIONS[one.action]} ({', '.join(signed)})" if signed else ACTIONS[one.action]
+def _decided(one: Decision, brief: bool) -> str:
+    if not one.features:
+        return ACTIONS[one.action]
+    names = sorted(one.features)
+    count = "1 feature" if len(names) == 1 else f"{len(names)} features"
+    return f"signed {count}" + ("" if brief else f": {', '.join(names)}")

@@ -88,7 +88,7 @@ def test_everything_of_the_audit_is_in_it(text: str):
     for words in (
         "Synthetic data.", "What drives the ranking?", "Nothing else comes near &lt;them&gt; &amp; that is sensible.",
         "A line that rises from 0 to 2 and falls again.", "Safety now", "A. &lt;Lead&gt;",
-        "signed features (feature_3)", "−0.123 (−0.200 to 0.100)", "this is no ranking", "00ff",
+        "signed 1 feature: feature_3", "−0.123 (−0.200 to 0.100)", "this is no ranking", "00ff",
     ):  # fmt: skip
         assert words in text, words
     for name in NAMES:

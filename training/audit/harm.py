@@ -10,6 +10,7 @@ import pandas as pd
 from data.served import NOBODY_YET, RECORDED, arm_of
 from training.audit.document import Finding, Part, Section, Words
 from training.audit.examined import Examined
+from training.audit.harm_charts import gaps
 from training.audit.harm_compare import ARM, Contrast, arm_sides, contrasts, group_sides
 from training.audit.harm_counts import counts, total
 from training.audit.harm_courses import ARMS, NHS_PAIR, OTHERWISE, OUTCOMES, Referrals, severity_bands
@@ -55,6 +56,7 @@ def section(looked_at: Examined) -> Section:
         ),
         *_by_period(looked_at, all_of),
         *half_of,
+        *gaps(found),
         contrast_table("harm_compared", "Who had more, who had less", found),
         wait_table(all_of, {"arm": all_of.arm}, "waits_by_arm", "How long they waited", list(ARMS)),
         wait_table(all_of, all_of.groups, "waits_by_group", "How long groups waited"),
@@ -188,7 +190,10 @@ def _halves(looked_at: Examined, all_of: Referrals) -> tuple[list[Contrast] | No
 
 def _of_arms(looked_at: Examined, all_of: Referrals) -> list[str]:
     if looked_at.snapshot.episodes()["arm"].isin(RECORDED).any():
-        return ["How each client came to their therapist is on record as the service kept it."]
+        return [
+            "How each client came to their therapist is on record as the service kept it. Who declined everyone they "
+            "were shown and never had a course is not in these data; the service's own page on safety counts them."
+        ]
     by = " Who is called `followed` or `next available` here was placed by an earlier program or by lot."
     drawn = by if any((all_of.arm == name).any() for name in RECORDED) else ""
     return [
@@ -227,7 +232,7 @@ def _findings(all_of: Referrals, found: list[Contrast], halves: list[Contrast] |
     if all_of.deaths.any():
         told.insert(0, Finding(level="look", words=died(all_of), page=PAGE))
     if not any(one.level == "look" for one in told):
-        none = f"Of {len(found)} comparisons none shows clearly more harm."
+        none = f"Of {len(found)} comparisons none, but for those by severity, shows clearly more harm."
         words = f"{none} It is no proof that nobody was harmed. {NOT_BY_LOT}"
         told.append(Finding(level="note", words=words, page=PAGE))
     return tuple(told)

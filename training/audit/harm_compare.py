@@ -189,7 +189,7 @@ def _design_effect(
     added = per * (values[used] - mean[stratum])
     seen = therapist[used] >= 0
     sums = np.bincount(therapist[used][seen], added[seen])
-    clusters = len(np.unique(therapist[used][seen]))
+    clusters = int((np.bincount(therapist[used][seen]) > 0).sum())
     alone = float((added**2).sum())
     if clusters < 2 or alone <= 0:
         return 1.0

@@ -53,8 +53,8 @@ def compared(found: Sequence[Contrast]) -> list[str]:
         f"In {len(more)} of {len(found)} comparisons there is clearly more harm than expected ({names}"
         f"{', and more' if len(more) > 5 else ''})."
         if more
-        else f"In none of {len(found)} comparisons is there clearly more harm than expected. Small differences can be "
-        "missed: the table shows how large each may be."
+        else f"In none of {len(found)} comparisons, but for those by severity, is there clearly more harm than expected. "
+        "Small differences can be missed: the table shows how large each may be."
     )
     return [f"{clear} {by_chance}", NOT_BY_LOT]
 

@@ -183,16 +183,25 @@ def contrast_table(name: str, title: str, found: Iterable[Contrast]) -> Table:
 
 
 def contrast_findings(found: Sequence[Contrast], page: str) -> list[Finding]:
-    """What is clearly more, to be looked at; by severity it is expected, and noted."""
-    told = []
+    """One for each group or arm that clearly has more; of severity it is expected, and noted."""
+    told: list[Finding] = []
+    more: dict[tuple[str, str], list[Contrast]] = {}
     for one in sorted((one for one in found if one.is_more), key=lambda one: -one.low):
-        level, why = ("look", _LOOK) if one.attribute != "severity_band" else ("note", _SEVERITY)
-        told.append(Finding(level=level, words=f"{_sentence(one)}{why}", page=page))
+        more.setdefault((one.attribute, one.group), []).append(one)
+    for (attribute, _), (first, *others) in more.items():
+        level, why = ("look", _LOOK) if attribute != "severity_band" else ("note", _SEVERITY)
+        told.append(Finding(level=level, words=f"{_sentence(first)}{_also(others)}{why}", page=page))
     for one in (one for one in found if one.is_less and one.attribute == ARM):
         told.append(Finding(level="look", words=_sentence(one, one.against) + _LOOK, page=page))
     for one in (one for one in found if one.is_less and one.attribute == "half"):
         told.append(Finding(level="note", words=f"{_sentence(one)} {NOT_BY_LOT}", page=page))
     return told
+
+
+def _also(others: Sequence[Contrast]) -> str:
+    """Other outcomes of the same group, in short."""
+    told = ", ".join(f"{OUTCOMES[one.outcome].words} ({one.difference.value:+.1f} points)" for one in others)
+    return f" Clearly more, too: {told}." if told else ""
 
 
 _LOOK = " Someone should look why, case by case."

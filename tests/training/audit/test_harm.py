@@ -22,7 +22,7 @@ from data.nhs import outcomes as nhs
 from data.synthetic.clinic import simulate
 from data.synthetic.plan import Plan
 from training.audit import harm
-from training.audit.document import Section, Table
+from training.audit.document import Chart, Section, Table
 from training.audit.harm_compare import ALARMS, Contrast, Sides, contrasts, group_sides
 from training.audit.harm_counts import counts, crossed
 from training.audit.harm_courses import ARMS, OUTCOMES, Referrals, reliably_worse, severity_bands
@@ -337,6 +337,9 @@ def test_a_planted_group_that_is_harmed_is_found_and_no_other(harmed: Dataset) -
     section = harm.section(looked(harmed))
     (first, *_) = [one for one in section.findings if one.level == "look"]
     assert first.words.startswith("Gender, man: ")
+    (drawn,) = [part for part in section.parts if isinstance(part, Chart)]
+    assert drawn.title.startswith("More harm on record than expected: Gender: man")
+    assert len(drawn.svg) < 40_000
 
 
 def test_in_a_clinic_where_no_therapist_differs_nobody_is_pointed_at() -> None:

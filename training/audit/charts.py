@@ -182,16 +182,19 @@ def rows_of(labels: Sequence[str], xlabel: str) -> tuple[Canvas, Axes, Floats]:
     names = [wrapped(label) for label in labels]
     tall = np.array([0.5 + 0.9 * (1 + name.count("\n")) for name in names])
     left = min(0.2 + 0.072 * max((len(part) for name in names for part in name.split("\n")), default=0), WIDTH / 2)
-    told, height = wrapped(xlabel, 48), 0.05 + ROW * float(tall.sum())
+    told, height = wrapped(xlabel, int((WIDTH - left) / 0.08)), 0.05 + ROW * float(tall.sum())
     under = 0.42 + 0.17 * told.count("\n")
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(WIDTH, height + under))
         whole = height + under
-        axes = _quiet(canvas.add_axes((left / WIDTH, under / whole, 1 - (left + 0.1) / WIDTH, (height - 0.05) / whole)))
+        axes = _quiet(
+            canvas.add_axes((left / WIDTH, under / whole, 1 - (left + 0.18) / WIDTH, (height - 0.05) / whole))
+        )
     at: Floats = float(tall.sum()) - np.cumsum(tall) + tall / 2
     axes.set_yticks(at, names)
     axes.set_ylim(0, max(float(tall.sum()), 1.0))
     axes.set_xlabel(told)
+    axes.locator_params(axis="x", nbins=6)
     axes.grid(axis="x", color=PALE, linewidth=0.6)
     axes.set_axisbelow(True)
     return canvas, axes, at

@@ -85,8 +85,10 @@ class Ranking:
 
     @property
     def other_weights(self) -> dict[str, Floats]:
-        """Other ways to weigh the heads: all the same, and the outcome alone (without one the heaviest head)."""
+        """Other ways to weigh several heads: all the same, and the outcome alone (without one the heaviest head)."""
         names = list(self.heads)
+        if len(names) == 1:
+            return {}
         outcomes = [i for i, head in enumerate(self.heads.values()) if head.info.source == "outcome"]
         alone = np.eye(len(names))[outcomes[0] if outcomes else int(np.argmax(self.weight))]
         return {"alone": alone, "equal": np.ones(len(names))}

@@ -23,6 +23,9 @@ LOSS = -0.02
 WAITS_LONGER = 7.0
 """Days of waiting worth looking at."""
 STARTS_LESS = 0.05
+STANDING = 0.05
+"""A difference in the general standing of therapists, in SD, worth looking at."""
+ABSTAINS = 0.10
 BIAS = 0.10
 """Observed less predicted, in SD, worth looking at."""
 
@@ -63,6 +66,7 @@ def findings(figures: Figures, compared: Sequence[Compared]) -> list[Finding]:
         *_gains_less(figures),
         *_biased(figures),
         *_waits(figures),
+        *_stands_first(figures),
     ]
     return sorted(found, key=lambda one: ("stop", "look", "note", "fine").index(one.level))
 
@@ -199,6 +203,30 @@ def _waits(figures: Figures) -> Iterator[Finding]:
                 digits = 1 if unit else 2
                 words = f"{named(one.name)}: {said} is {with_interval(found, unit, digits=digits)} beside everyone's."
                 yield Finding(level="look", words=_capital(words), page=one.page)
+
+
+def _stands_first(figures: Figures) -> Iterator[Finding]:
+    """Groups that are offered, or sent to, therapists of lower standing; groups for whom nothing can be told."""
+    for of, said in (("first", "who would be first"), ("offered", "those offered")):
+        standing = figures.get(("quality", of))
+        if standing is None:
+            return
+        beside = standing.drawn.less_everyone()
+        for one in judged([standing], [beside.below(-STANDING)]):
+            found = beside.estimates[one.place]
+            if one.adjusted < ALPHA and found is not None:
+                words = (
+                    f"{named(one.name)}: the general standing of {said} is {with_interval(found)} beside everyone's."
+                )
+                yield Finding(level="look", words=_capital(words), page=one.page)
+    abstains = figures["abstains",]
+    beside = abstains.drawn.less_everyone()
+    for one in judged([abstains], [beside.above(ABSTAINS)]):
+        own = abstains.of(one.name)
+        if one.adjusted < ALPHA and own is not None:
+            share = f"{own.value:.0%} have no meaningful difference between therapists"
+            words = f"{named(one.name)}: {share}, of everyone {abstains.drawn.value[0]:.0%}."
+            yield Finding(level="note", words=_capital(words), page=one.page)
 
 
 def least_gain(figures: Figures) -> tuple[Named, Measured] | None:

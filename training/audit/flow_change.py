@@ -172,7 +172,7 @@ class Alliance:
         """Never the mean alone."""
         return (
             f"The early alliance is {with_interval(self.mean, '', sign=False)} of {self.highest:g} on average; "
-            f"{self.rated / self.started:.0%} of the {self.started} who started rated it, and {self.at_most:.0%} of "
+            f"{self.rated / self.started:.0%} of the {self.started:,} who started rated it, and {self.at_most:.0%} of "
             "those ratings are the highest there is. Who was less content may not have answered."
         )
 

@@ -55,6 +55,8 @@ def learned_from(courses: Courses) -> Bools:
 
 def _kinds(courses: Courses, about: str) -> Iterator[Kind]:
     values = _of_clients(courses, about)
+    if (values == UNKNOWN).all():  # then nobody can be told to be new
+        return
     used = learned_from(courses)
     learned = values[used].value_counts()
     referred = values.value_counts()
@@ -127,7 +129,10 @@ def lines(found: list[Kind]) -> Iterator[str]:
     """Who is not seen, in words, and what happens to them."""
     never = [kind for kind in found if kind.status == NOT_SEEN]
     hardly = [kind for kind in found if kind.status == HARDLY]
-    if not never and not hardly:
+    missing = [said(about) for about in ABOUT if about not in {kind.about for kind in found}]
+    if missing:
+        yield f"Not on record of any client, so that it cannot be said who is new to the model: {listed(missing)}."
+    if found and not never and not hardly:
         yield f"Of every kind of client that is served there are {FEW} courses or more to learn from."
     if never:
         yield f"The model has learned from nobody of these kinds: {listed(_word(kind) for kind in never)}."

@@ -318,6 +318,19 @@ def test_a_group_that_gains_less_than_everyone_is_named() -> None:
     assert findings(told(0.19, 0.005), []) == []
 
 
+def test_a_group_sent_to_therapists_of_lower_standing_is_named_and_one_without_a_difference_noted() -> None:
+    made = next(iter(told(0.0, 0.005).values())).drawn
+    about = [("quality", "first"), ("quality", "offered"), ("abstains",)]
+    even = Drawn(np.array([0.2, 0.2]), np.full((10, 2), 0.2), made.n)
+    much = Drawn(np.array([0.1, 0.5]), np.column_stack([made.draws[:, 0] - 0.1, made.draws[:, 1] + 0.5]), made.n)
+    names = (EVERYONE, ("gender", "man"))
+    figures = {key: Measured(key, names, drawn) for key, drawn in zip(about, (made, even, much), strict=True)}
+    assert [(one.level, one.page) for one in findings(figures, [])] == [
+        ("look", "group/gender"),
+        ("note", "group/gender"),
+    ]
+
+
 def test_a_group_that_waits_longer_is_named(looked_at: Examined) -> None:
     frames = dict(looked_at.dataset.frames)
     women = set(frames["clients"].loc[frames["clients"]["gender"] == "man", "client_id"])

@@ -231,6 +231,14 @@ def test_minors_who_agreed_to_care_only_are_not_seen_though_they_were_referred(l
     assert adolescents.referred >= FEW
 
 
+def test_nobody_is_called_new_by_what_is_on_record_of_no_client(looked_at: Examined) -> None:
+    frames = dict(looked_at.dataset.frames)
+    frames["clients"] = frames["clients"].drop(columns="birth_year")
+    said = section(replace(looked_at, dataset=replace(looked_at.dataset, frames=frames)))
+    assert any(line.endswith("who is new to the model: age group.") for line in said.says)
+    assert not any(row[0] == "age group" for name in ("seen", "not_seen") for row in part(said, name).rows)
+
+
 def test_every_kind_of_client_is_either_seen_or_not(looked_at: Examined, whole: Section) -> None:
     found = kinds(Courses(looked_at))
     assert len(part(whole, "seen").rows) + len(part(whole, "not_seen").rows) == len(found)
@@ -249,7 +257,7 @@ def test_a_program_reads_from_the_audit_whom_the_model_has_seen(whole: Section) 
 # change and alliance
 
 
-def test_change_stands_beside_change_without_treatment(looked_at: Examined, whole: Section) -> None:
+def test_change_stands_beside_change_without_treatment(whole: Section) -> None:
     table = part(whole, "change")
     untreated = [row[3] for row in table.rows if row[3] is not None]
     assert untreated == list(UNTREATED.values())
@@ -283,7 +291,7 @@ def test_the_mean_alliance_never_stands_without_who_answered(whole: Section) -> 
     assert response == pytest.approx(rated / started, abs=1e-4)
     assert 0 <= at_most < 1
     (line,) = [one for one in whole.says if "early alliance is" in one]
-    assert f"{rated / started:.0%} of the {started} who started rated it" in line
+    assert f"{rated / started:.0%} of the {started:,} who started rated it" in line
     assert "the highest there is" in line
 
 

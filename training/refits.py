@@ -43,10 +43,11 @@ def refitted(rows: Rows, structure: Structure, theta: Floats, seed: int) -> Floa
     rng, count = np.random.default_rng(seed), rows.therapists
     here = np.flatnonzero(np.bincount(rows.therapist, minlength=count))
     drawn = [here[rng.integers(0, len(here), len(here))] for _ in range(REFITS)]
-    return np.array([_solved(rows, structure, theta, some) for some in drawn])
+    return np.array([drawn_again(rows, structure, theta, some) for some in drawn])
 
 
-def _solved(rows: Rows, structure: Structure, theta: Floats, drawn: Ints) -> Floats:
+def drawn_again(rows: Rows, structure: Structure, theta: Floats, drawn: Ints) -> Floats:
+    """Coefficients (p,) of the border from therapists `drawn` with all their rows, each draw a therapist of its own."""
     total = rows.total
     times = np.bincount(drawn, minlength=rows.therapists).astype(np.float64)[rows.therapist]
     weight = rows.weight * times

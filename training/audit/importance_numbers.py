@@ -126,6 +126,7 @@ def _known(
     goes = {name: _direction(looked_at, one, sources.client) for name, one in said.items() if name in heads}
     stability = looked_at.stability.get("heads", {})
     asked = len(sources.client) * len(heads)
+    signed = len(heads) * sum(s.rule is not None and s.rule.expected in ("+", "-") for s in sources.ranking)
     for i, source in enumerate(sources.every):
         at = i - len(sources.ranking)
         gain = PARTS.get(source.name, "")
@@ -146,6 +147,7 @@ def _known(
                 lost={} if source.ranks else {name: float(some[at]) for name, some in far.items()},
                 lost_together={} if source.ranks or place is None else {n: float(z[place]) for n, z in far.items()},
                 asked=asked,
+                expected=signed,
                 together=together,
                 direction={} if source.ranks else {name: float(rho[at]) for name, rho in goes.items()},
             ),

@@ -55,6 +55,8 @@ class Known:
     """The same without it and all that go together with it."""
     asked: int
     """How many features and heads the prognosis was asked about."""
+    expected: int
+    """Of how many coefficients the field expects a sign: with many, one or two lie on the wrong side by chance."""
     together: tuple[str, ...]
     """Other sources that go together with it."""
     direction: Mapping[str, float]
@@ -154,7 +156,7 @@ def _against(known: Known, found: Verdict, sign: Sign, expected: str) -> bool:
         return False
     other = "-" if expected == "+" else "+"
     if known.source.ranks:
-        return any(sign_of(one) == other for one in known.coefficients)
+        return any(sign_of(one) == other and sureness(one) >= enough(known.expected) for one in known.coefficients)
     return sign == other and found in ("matters", "unsure")
 
 

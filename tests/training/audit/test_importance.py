@@ -189,6 +189,29 @@ def test_own_earlier_results_count_as_features_of_their_own(by_name: dict[str, F
     assert by_name["results.therapist"].status == "learned"
 
 
+def with_rule(looked_at: Examined, name: str, **changes: str) -> Examined:
+    """The same under a policy that says something else of one feature."""
+    policy = looked_at.policy
+    rules = {**policy.feature, name: policy.feature[name].model_copy(update=changes)}
+    return replace(looked_at, policy=policy.model_copy(update={"feature": rules}))
+
+
+def test_a_feature_learned_against_what_the_field_expects_is_flagged(audited: Audited) -> None:
+    section, numbers, _ = examine(with_rule(audited[0], "interpersonal_skill", expected="-"))
+    found = {one.name: one for one in numbers.features}["interpersonal_skill"]
+    assert (found.expected, found.learned, found.flags) == ("-", "+", ("sign",))
+    assert [one.level for one in section.findings if one.page == "feature/interpersonal_skill"] == ["look"]
+
+
+@pytest.mark.parametrize("changes", [{"status": "audit-only"}, {"part": "prognosis"}])
+def test_a_feature_that_the_policy_keeps_from_the_ranking_must_be_mended(
+    audited: Audited, changes: dict[str, str]
+) -> None:
+    section, _, pages = examine(with_rule(audited[0], "wishes_met", **changes))
+    assert [one.level for one in section.findings if one.page == "feature/wishes_met"] == ["stop"]
+    assert [one.level for one in pages["wishes_met"].findings] == ["stop"]
+
+
 def test_where_no_trait_is_on_record_nothing_is_said_of_stand_ins(audited: Audited) -> None:
     looked_at = replace(audited[0])
     bare = {

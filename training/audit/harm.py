@@ -209,8 +209,8 @@ def _of_halves(halves: list[Contrast] | None) -> list[str]:
     if not told:
         return []
     return [
-        "The nearest to a trial before any use: clients whom the model had not seen, some of whom by chance or choice "
-        "saw a therapist from the upper half of the list that it would have shown. "
+        "Before any use, clients whom the model had not seen are the nearest to a comparison: by chance or choice some "
+        "of them saw a therapist from the upper half of the list that it would have shown. "
         + " ".join(told)
         + " They were not drawn by lot: whoever saw which therapist may have differed in ways that nobody recorded."
     ]

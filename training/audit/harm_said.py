@@ -19,15 +19,15 @@ def headline(all_of: Referrals) -> list[str]:
             told.append(f"Of too few clients it is known whether they {OUTCOMES[name].words}: no share is shown.")
             continue
         known = int(everybody.known[name][0])
-        told.append(
-            f"Of the {known:,} clients of whom it is known, {shown_share(share)} {OUTCOMES[name].words}. Of all "
-            f"{all_of.size:,} referred it is at least {least:.1f} %, and at most {most:.1f} %: of the others it is not "
-            "known."
-        )
-    deaths = int(all_of.deaths.sum())
+        told.append(f"Of the {known:,} clients of whom it is known, {shown_share(share)} {OUTCOMES[name].words}.")
+        if known < all_of.size:
+            told[-1] += (
+                f" Of all {all_of.size:,} referred it is at least {least:.1f} %, and at most {most:.1f} %: of the "
+                "others it is not known."
+            )
     told.append(
         died(all_of)
-        if deaths
+        if all_of.deaths.any()
         else "No course has a death on record. What happened after a course ended is not recorded."
     )
     return told
@@ -53,8 +53,8 @@ def compared(found: Sequence[Contrast]) -> list[str]:
         f"In {len(more)} of {len(found)} comparisons there is clearly more harm than expected ({names}"
         f"{', and more' if len(more) > 5 else ''})."
         if more
-        else f"In none of {len(found)} comparisons, but for those by severity, is there clearly more harm than expected. "
-        "Small differences can be missed: the table shows how large each may be."
+        else f"In none of {len(found)} comparisons, but for those by severity, is there clearly more harm than "
+        "expected. Small differences can be missed: the table shows how large each may be."
     )
     return [f"{clear} {by_chance}", NOT_BY_LOT]
 

@@ -84,13 +84,21 @@ def _word(cell: object) -> str:
     return {True: "yes", False: "no"}[cell] if isinstance(cell, bool) else first_word(cell)
 
 
-def periods(records: Sequence[Referral], first: dt.datetime | None, since: dt.datetime | None) -> Names:
-    """When each was referred: before the first answer, before the first of the model that answers now, or after."""
+def periods(records: Sequence[Referral], first: dt.datetime | None, newest: tuple[str, dt.datetime] | None) -> Names:
+    """When each was referred: by the model that answered them; who was not ranked, by the day of the referral against
+    the first answer of the service and the first of the model that answers now."""
+    bundle, since = newest or (None, None)
     starts = [moment.date() for moment in (first, since) if moment is not None]
-    return _names(
-        UNKNOWN if one.referred_on is None else PERIODS[sum(one.referred_on >= day for day in starts)]
-        for one in records
-    )
+
+    def period(one: Referral) -> str:
+        if one.bundle_id is not None:
+            return PERIODS[2] if one.bundle_id == bundle else PERIODS[1]
+        if one.referred_on is None:
+            return UNKNOWN
+        passed = sum(one.referred_on >= day for day in starts)
+        return PERIODS[2] if passed and len(set(starts)) == 1 else PERIODS[passed]
+
+    return _names(period(one) for one in records)
 
 
 def harm_of(

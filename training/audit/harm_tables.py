@@ -75,6 +75,8 @@ def long_table(name: str, title: str, what: str, of: Sequence[Counts], note: str
         for at, group in enumerate(one.names):
             for outcome in one.known:
                 known = None if one.hidden[outcome][at] else int(one.known[outcome][at])
+                if known == 0 and group != "all":
+                    continue  # of those who are with nobody yet hardly anything can be known
                 happened = OUTCOMES[outcome].label
                 least, most = one.bounds(outcome, at)
                 share = one.share(outcome, at)

@@ -19,7 +19,7 @@ from data.served_safety import Task, Treated, tasks, treated
 from training.audit.document import Column, Finding, Part, Section, Table
 from training.audit.harm_hiding import FEWEST, pooled, shown
 from training.audit.harm_rates import percent, wilson
-from training.audit.harm_said import many
+from training.audit.harm_said import many, shown_share
 from training.audit.harm_served import harm_of, periods, reason_table
 from training.audit.safety_tables import closed_table, endings_table, open_table, times_table
 
@@ -39,8 +39,7 @@ def live(engine: sa.Engine, tenant: str, now: dt.datetime) -> Section:
         records = list(referrals(connection, tenant, now))
         first, newest = first_answer(connection, tenant), newest_model(connection, tenant)
         made, gone, nobody = decisions(connection, tenant), erased(connection, tenant), unnamed(connection, tenant)
-    bundle, since = newest if newest else (None, None)
-    when = periods(records, first, since)
+    when = periods(records, first, newest)
     harm, harm_findings, harm_parts = harm_of(records, when, now, PAGE)
     parts: list[Part] = [
         open_table([one for one in found if one.closed_at is None], now),
@@ -48,7 +47,7 @@ def live(engine: sa.Engine, tenant: str, now: dt.datetime) -> Section:
         endings_table(found),
         closed_table([one for one in found if one.closed_at is not None], now),
         _asked_table(records, courses),
-        reason_table(made, bundle),
+        reason_table(made, newest[0] if newest else None),
         *harm_parts,
     ]
     findings = (*_task_findings(found, now), *_missed_findings(records, courses), *harm_findings)
@@ -104,13 +103,13 @@ def _missed_words(records: Sequence[Referral], courses: Treated) -> list[str]:
         share = percent(sum(never), len(records))
         assert share is not None
         told.append(
-            f"{share.value:.1f} % of {len(records):,} referred ({share.low:.1f} to {share.high:.1f}) never answered a "
+            f"{shown_share(share)} of {len(records):,} referred never answered a "
             "question about self-harm, at intake or later. Of them nothing is known: ask them."
         )
     if courses.scored:
         told.append(
-            f"In {len(courses.reported)} of {len(courses.scored):,} courses with scores after intake thoughts of "
-            f"self-harm were reported then; for {len(courses.without_task)} of these no task was ever opened."
+            f"In {len(courses.reported):,} of {many(len(courses.scored), 'course')} with scores after intake thoughts "
+            f"of self-harm were reported then; for {len(courses.without_task):,} of these no task was ever opened."
         )
     return told
 

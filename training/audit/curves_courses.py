@@ -6,10 +6,11 @@ from matplotlib.figure import Figure as Canvas
 
 from training.audit.charts import INK, chart, density, line, panels, points, rows_of
 from training.audit.curves_drawn import words_of
-from training.audit.curves_prognosis import Along, Course, Prognoses
+from training.audit.curves_prognosis import Along, Course, Prognoses, unit_of
 from training.audit.curves_shapes import apart, capital, ends, estimate, name_of, number, rounded, said, size
 from training.audit.document import Cell, Chart, Column, Finding
 from training.bundle import Bundle
+from training.ranking import WORTH
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,7 +44,7 @@ def course_title(meaning: str, course: Course, unit: str, is_words: bool, who: s
     change, borne = course.change, course.borne_out
     if is_words:
         told = f"expected results differ by up to {abs(change):.2f} {unit}"
-        shown = f"in {who} {size(borne, unit)}" if borne else "too few to test it"
+        shown = f"in {who} {size(borne, unit)}" if borne else "not tested"
         return f"{name}: {told}, {shown}{'' if borne is None or apart(borne) else ': no more than chance'}"
     way = "higher" if change > 0 else "lower"
     if borne is None:
@@ -65,7 +66,9 @@ def against(bundle: Bundle, feature: str, found: Along) -> list[Finding]:
             page=f"feature/{feature}",
         )
         for head, one in found.courses.items()
-        if one.borne_out is not None and apart(one.borne_out) * one.change < 0
+        if one.borne_out is not None
+        and apart(one.borne_out) * one.change < 0
+        and abs(one.change) > WORTH * bundle.heads[head].info.sd * unit_of(bundle.heads[head])
     ]
 
 

@@ -22,6 +22,7 @@ from training.calibration import FEWEST_IN_CELL
 from training.evaluate import Figure, Resamples, slope
 from training.head import Head
 from training.prognosis import filled
+from training.ranking import WORTH
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -48,7 +49,7 @@ class Course:
     change: float
     """What the model expects from end to end, or between the words furthest apart."""
     borne_out: Figure | None
-    """Of that how much results show; None where too few are known."""
+    """What results show of it, as a straight line; None where too few are known, or words differ too little."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,11 @@ class Prognoses:
             value = accumulated(self.bundle, head, self.block[self.sample], columns[0], edges)
             tested = self._tested(name, feature, edges)
             courses[name] = self._course(
-                name, value, np.interp(raw, edges, value) if tested is None else np.interp(raw, edges, tested), raw
+                name,
+                edges,
+                value,
+                np.interp(raw, edges, value) if tested is None else np.interp(raw, edges, tested),
+                raw,
             )
         return Along(edges, courses, ())
 
@@ -149,9 +154,9 @@ class Prognoses:
         rows = self._at.seen.blocks["client"][self.sample]
         return accumulated(asked, asked.heads[name], rows, columns[0], edges)
 
-    def _course(self, name: str, value: Floats, own: Floats, raw: Floats) -> Course:
+    def _course(self, name: str, edges: Floats, value: Floats, own: Floats, raw: Floats) -> Course:
         """With the results of all rows; `own` (rows,) is what the model that was tested adds for each, NaN unknown."""
-        change = float(value[-1] - value[0])
+        change, reach = float(value[-1] - value[0]), float(edges[-1] - edges[0])
         left = self.left.get(name)
         known = np.zeros(len(raw), bool) if left is None else ~np.isnan(left) & ~np.isnan(raw)
         if left is None or known.sum() < 2 * FEWEST_IN_CELL:
@@ -165,17 +170,17 @@ class Prognoses:
         x = np.array([raw[cell == one].mean() for one in cells])
         place = np.full(len(cells), -1)
         return Course(
-            value, place, x, member.sum(axis=0), tuple(seen), change, self._borne(response, own, known, change)
+            value, place, x, member.sum(axis=0), tuple(seen), change, self._borne(response, raw, known, reach)
         )
 
-    def _borne(self, response: Floats, own: Floats, known: npt.NDArray[np.bool_], change: float) -> Figure | None:
-        """How far results went along: the curve's change times the slope of results on what the curve says."""
-        if np.ptp(own[known]) < 1e-9:
+    def _borne(self, response: Floats, x: Floats, known: npt.NDArray[np.bool_], reach: float) -> Figure | None:
+        """How far results went: their straight line on x (rows,), over so much of it."""
+        if np.ptp(x[known]) < 1e-9:
             return None
-        flat = np.zeros(len(own))
-        found, _ = slope(response, np.where(known, own, 0.0), flat, known.astype(np.float64), self.resamples)
-        low, high = sorted((found.low * change, found.high * change))
-        return Figure(found.value * change, low, high)
+        flat = np.zeros(len(x))
+        found, _ = slope(response, np.where(known, x, 0.0), flat, known.astype(np.float64), self.resamples)
+        low, high = sorted((found.low * reach, found.high * reach))
+        return Figure(found.value * reach, low, high)
 
     def _words(self, feature: str, columns: list[int]) -> Along | None:
         raw = self.block[:, columns]
@@ -203,7 +208,9 @@ class Prognoses:
         place = np.flatnonzero(many >= FEWEST_IN_CELL)
         weight = (member & known[:, None])[:, place].astype(np.float64)
         seen = self.resamples.means(np.repeat(response[:, None], len(place), axis=1), weight)
-        borne = self._borne(response, own, known, change)
+        borne = (
+            self._borne(response, own, known, change) if abs(change) > WORTH * head.info.sd * unit_of(head) else None
+        )
         return Course(value, place, np.full(len(place), np.nan), many[place], tuple(seen), change, borne)
 
 

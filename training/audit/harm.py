@@ -1,6 +1,5 @@
 """Whether anyone was harmed and anything missed, in the data that a bundle was learned from."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -236,8 +235,3 @@ def _findings(all_of: Referrals, found: list[Contrast], halves: list[Contrast] |
         words = f"{none} It is no proof that nobody was harmed. {NOT_BY_LOT}"
         told.append(Finding(level="note", words=words, page=PAGE))
     return tuple(told)
-
-
-def by_name(found: list[Contrast]) -> Mapping[tuple[str, str, str], Contrast]:
-    """Comparisons by attribute, group and outcome."""
-    return {(one.attribute, one.group, one.outcome): one for one in found}

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,10 @@ from training.audit.harm_hiding import FEWEST, OTHERS, hidden_among, hidden_cros
 from training.audit.harm_rates import exact, quantile, wilson
 from training.audit.harm_tables import crossed_table, group_tables, long_table
 from training.calibration import FEWEST_IN_CELL
+
+if TYPE_CHECKING:
+    from data.synthetic.truth import Truth
+    from training.audit.examined import Examined
 
 Tables = Callable[..., Dataset]
 
@@ -404,3 +408,15 @@ def test_a_worker_reads_the_core_without_frames_or_pictures() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+def test_before_any_use_the_two_halves_of_the_ranking_are_compared(audited: "tuple[Examined, Truth]") -> None:
+    """Clients of the test block, whom the tested bundle has not seen: nobody is in both halves, and nobody is lost."""
+    looked_at, _ = audited
+    section = harm.section(looked_at)
+    rows = table(section, "harm_by_half").rows
+    referred = {row[0]: row[2] for row in rows}
+    assert set(referred) == {"upper half", "lower half"}
+    assert sum(int(str(n)) for n in referred.values()) == len(looked_at.offered.rows)
+    (told,) = [line for line in section.says if line.startswith("Before any use")]
+    assert "not drawn by lot" in told

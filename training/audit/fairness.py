@@ -59,12 +59,23 @@ def _says(e: Examined, tables: Tables, figures: Figures, compared: Sequence[Comp
     )
     if e.tested is None:
         yield "Nothing was tested: errors are those on the clients that the model learned from, and look too small."
+    if tables.ranking is not None:
+        yield _choice_line(e)
     yield from _gain_lines(figures)
     yield from _result_lines(compared)
     yield from _agreement_lines(figures)
     yield (
         "A finding is made only where it holds after Holm's rule over all groups compared: if nothing were wrong, the "
         "chance of any such finding would be at most .05 for each question."
+    )
+
+
+def _choice_line(e: Examined) -> str:
+    count = f"{len(e.offered.rows):,} clients of the test"
+    if e.choice.recorded:
+        return f"Gains are those of {count} whose choice is on record, {e.choice.share:.0%} of those looked at."
+    return (
+        f"Gains are those of {count}; who was available is not on record, and taken to be who began with anyone then."
     )
 
 

@@ -14,6 +14,7 @@ from training.audit.fairness_cells import Cells, Drawn
 from training.audit.fairness_choice import Ranking
 from training.audit.fairness_people import People
 from training.binary import sigmoid
+from training.calibration import FEWEST_IN_CELL
 from training.config import HeadConfig
 from training.evaluate import Resamples
 from training.groups import Groups, groups_with, standard_severity
@@ -113,6 +114,7 @@ class Tables:
             yield Measured(
                 ("true", name), names, cells.slope(response, score[assigned], average, np.ones(len(response)))
             )
+        yield Measured(("stands first",), names, _ever_first(made, cells))
         for about, values in self._first(made):
             yield Measured(about, names, cells.mean(values))
 
@@ -153,6 +155,17 @@ class Tables:
         cells, names = self._cells(people.groups, rows, people.episodes["therapist_id"])
         yield Measured(("wait",), names, cells.mean(people.wait))
         yield Measured(("never",), names, cells.mean(people.never))
+
+
+def _ever_first(made: Ranking, cells: Cells) -> Drawn:
+    """Of the therapists offered to anyone in a cell, the share who would be first for someone in it."""
+    first, offered = made.therapist[made.first], made.therapist
+    shares = [
+        len(np.unique(first[mine])) / max(len(np.unique(offered[mine[made.offered.position]])), 1)
+        for mine in cells.member.T
+    ]
+    value = np.where(cells.count >= FEWEST_IN_CELL, shares, np.nan)
+    return Drawn(value, np.full((1, len(shares)), np.nan), cells.count)
 
 
 def landmarks(e: Examined, config: HeadConfig) -> Floats:

@@ -161,6 +161,7 @@ class Page:
 CHOICES: list[tuple[tuple[str, ...], Column]] = [
     (("offered",), Column(name="offered", label="therapists to choose from", digits=1)),
     (("abstains",), Column(name="abstains", label="share without a meaningful difference")),
+    (("stands first",), Column(name="ever_first", label="share of the therapists offered who would be first for any")),
     (("quality", "first"), Column(name="quality_first", label="general standing of who would be first", unit="SD")),
     (("quality", "offered"), Column(name="quality_offered", label="general standing of those offered", unit="SD")),
     (("agrees", "alone"), Column(name="agrees_alone", label="share with the same first by outcome alone")),
@@ -170,7 +171,8 @@ CHOICES: list[tuple[tuple[str, ...], Column]] = [
 ]
 CHOICES_NOTE = (
     "General standing is a therapist's mean utility over everyone they could have seen: equal figures mean that groups "
-    f"are offered, and sent to, therapists of the same standing. {SUPPRESSED}"
+    "are offered, and sent to, therapists of the same standing. In a small group fewer therapists can be first. "
+    f"{SUPPRESSED}"
 )
 
 

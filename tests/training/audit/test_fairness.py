@@ -293,6 +293,14 @@ def test_agreement_is_whole_where_the_weights_are_the_same(looked_at: Examined, 
     assert given.value > 0
 
 
+def test_who_would_ever_be_first_is_counted_among_those_offered(looked_at: Examined, figures: Figures) -> None:
+    made, share = Ranking(looked_at), figures["stands first",].of(EVERYONE)
+    assert share is not None
+    first, offered = set(made.therapist[made.first]), set(made.therapist)
+    assert share.value == pytest.approx(len(first) / len(offered), abs=1e-4)
+    assert share.low is None
+
+
 def told(value: float, error: float, name: str = "man") -> Figures:
     """One group's expected gain, drawn with a standard error; everyone's is .2."""
     rng = np.random.default_rng(5)

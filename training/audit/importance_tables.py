@@ -1,5 +1,6 @@
 """Tables and pictures of importance: what drives the ranking, and apart from it what drives the prognosis."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -239,7 +240,7 @@ def _verdict(one: FeatureImportance) -> str:
 
 
 def _id(name: str) -> str:
-    return name.lower()
+    return re.sub(r"[^a-z0-9_.-]", "-", name.lower())
 
 
 def listed(words: Sequence[str]) -> str:

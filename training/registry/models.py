@@ -1,7 +1,7 @@
 """Registered bundles: what there is, which one is served, and who decided so."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlflow
@@ -155,7 +155,7 @@ def rollback(
 
 
 def _named(who: str, reason: str) -> None:
-    problems = blank(who, reason)
+    problems = [replace(problem, where=f"--{problem.where}") for problem in blank(who, reason)]
     if problems:
         raise GateError(problems)
 

@@ -224,7 +224,9 @@ def _without_course(connection: sa.Connection, tenant: str) -> Iterator[Referral
                 yield _waiting(row, intake, declined)
 
 
-def _waiting(row: sa.Row[Any], intake: Mapping[str, float], declined: Mapping[str, str | None]) -> Referral:
+def _waiting(
+    row: sa.Row[*tuple[Any, ...]], intake: Mapping[str, float], declined: Mapping[str, str | None]
+) -> Referral:
     return Referral(
         arm=NOBODY_YET,
         client=row.request.get("client", {}),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from features.build import FeatureSet
 from features.columns import Columns, Pairs
+from features.kinds import new_to
 from features.rows import CLIENT_KINDS, THERAPIST_KINDS, Ranges, client_columns, with_track
 from features.track import CASES_WITH
 from training.design import Design
@@ -58,6 +59,8 @@ class Manifest(BaseModel):
     """Heads that could not be learned, and why."""
     kinds: Mapping[str, Mapping[str, str]]
     """Kinds of the columns that the dataset declared, by table."""
+    seen: Mapping[str, tuple[str, ...]] = {}
+    """Kinds of clients of which there was enough to learn from (`features.kinds`); empty in older bundles."""
     flags: Mapping[str, float]
     """Shares of the rows learned from whose facts are second best: see `training.run`."""
     proven: bool
@@ -133,6 +136,10 @@ class Bundle:
     def counting(self) -> Weighing:
         """The same of the heads that count."""
         return self.weighing.among(list(self.heads))
+
+    def new_to(self, client: Columns) -> list[str]:
+        """In what this one client is of no kind that was learned from: then the model tells no therapists apart."""
+        return new_to(self.manifest.seen, client)
 
     @property
     def servable(self) -> bool:

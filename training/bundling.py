@@ -2,6 +2,7 @@
 
 import datetime as dt
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 from data.dataset import Dataset
 from data.history import History
 from features.episodes import track_counts
+from features.kinds import enough
 from features.policy import Policy
 from features.track import CASES_WITH
 from training.bundle import Bundle, Manifest, Records
@@ -21,6 +23,7 @@ from training.material import made_up_rows
 from training.trial import Trial
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 FEWEST_THERAPISTS = 20
 """Below this an interval from resampling therapists is too narrow to prove anything."""
@@ -56,6 +59,7 @@ def manifest_of(
         intake_sds=sds,
         correlation=_correlation(list(learned.values())),
         left_out=left_out,
+        seen=enough(material.clients.take(learned_from(learned))),
         kinds={
             table: {
                 name: column.kind for name, column in said.column.get(table, {}).items() if column.known == "before"
@@ -69,6 +73,12 @@ def manifest_of(
         versions={"python": platform.python_version()}
         | {name: version(name) for name in ("therapist-fit", "lightgbm", "numpy", "scipy", "pandas")},
     )
+
+
+def learned_from(learned: Mapping[str, Learned]) -> Ints:
+    """Rows with a result in any head that ranks."""
+    found: Ints = np.unique(np.concatenate([one.rows for one in learned.values() if one.head.info.weight > 0]))
+    return found
 
 
 def flags_of(history: History, episodes: pd.DataFrame, flagged: dict[str, float]) -> dict[str, float]:

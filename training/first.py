@@ -62,11 +62,19 @@ def first(
     wait_days: Floats,
     k: int,
     price: Floats | None = None,
+    apart: bool = True,
 ) -> First:
-    """The first k of n therapists whose positions follow their ids; `wait_days` (n,) may be NaN, `price` (n,) in SD."""
+    """The first k of n therapists whose positions follow their ids; `wait_days` (n,) may be NaN, `price` (n,) in SD.
+
+    Without `apart` the model is new to such clients and tells nobody apart: the soonest slot decides, then the place
+    in the list.
+    """
     heads = weighing.among(list(posteriors))
     total = utility(posteriors, heads)
     net = total if price is None else total - price
+    if not apart:
+        order = soonest_first(wait_days, np.zeros(len(net)), k)
+        return First(order, np.ones(len(order), dtype=np.int64), total, net, False, by_wait=True)
     look = next(best_first(net))
     best = int(look[0])
     spread = combined_sd(gain_sds(posteriors, heads.names, look), heads)[0]

@@ -1,9 +1,10 @@
 """How the numbers of a bundle vary from refit to refit: made by `train`, read by the audit.
 
 `stability.json`: by head its `unit` for one of the link scale; for each column that ranks its coefficient in SD of the
-head per SD of the column (`value`; `mean` and `sd` over the refits, and `same_sign`, the share of them on its side of 0); for each feature of the client
-its share of all contributions to the prognosis (`mean`, and the `low`est and `high`est of the trees grown again, with
-the places `rank_low` to `rank_high` that it took among them); `agreement` is the mean rank correlation of two of them.
+head per SD of the column (`value`; `mean` and `sd` over the refits, and `same_sign`, the share of them on its side of
+0); for each feature of the client its share of all contributions to the prognosis (`mean`, and the `low`est and
+`high`est of the trees grown again, with the places `rank_low` to `rank_high` that it took among them); `agreement` is
+the mean rank correlation of two of them.
 """
 
 from collections.abc import Mapping, Sequence

@@ -10,7 +10,20 @@ NAMED = 5
 
 def notes(matcher: Matcher, asked: Question) -> list[str]:
     """Calm sentences about the whole answer, none where there is nothing to know."""
-    return [*_day(matcher, asked.day, asked.today), *_strangers(matcher, asked), *_no_later_slot(asked)]
+    said = [*_day(matcher, asked.day, asked.today), *_strangers(matcher, asked), *_no_later_slot(asked)]
+    return said + _new_to(matcher, asked)
+
+
+def _new_to(matcher: Matcher, asked: Question) -> list[str]:
+    """Where nothing the model has learned has a ground, it says so and steps back."""
+    kinds = matcher.bundle.new_to(asked.client)
+    if not kinds:
+        return []
+    words = " and ".join(kind.replace("_", " ") for kind in kinds)
+    return [
+        f"The model has hardly seen clients of this {words}. It tells no therapists apart for them: whoever is free "
+        "soonest comes first, and the figures beside the names come from other clients."
+    ]
 
 
 def _day(matcher: Matcher, day: dt.date, today: dt.date) -> list[str]:

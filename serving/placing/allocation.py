@@ -84,7 +84,8 @@ def _client(matcher: Matcher, one: Waiting, now: dt.datetime) -> Client | list[P
     worth = np.zeros(0)
     if len(rows):
         fits = matcher.bundle.posteriors(asked.client, matcher.prepared(asked.day), rows)
-        worth = utility(fits, matcher.bundle.weighing)
+        told_apart = not matcher.bundle.new_to(asked.client)
+        worth = utility(fits, matcher.bundle.weighing) if told_apart else np.zeros(len(rows))
     ranges = matcher.bundle.manifest.severity_of
     return Client(
         asked=asked,

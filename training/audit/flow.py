@@ -35,7 +35,7 @@ def section(looked_at: Examined) -> Section:
         says=(
             *_says(courses),
             answers.line(),
-            *flow_unseen.lines(kinds),
+            *flow_unseen.lines(kinds, bool(looked_at.bundle.manifest.seen)),
             *([] if rated is None else [rated.line()]),
         ),
         findings=found or (Finding(level="fine", words="No group is surely lost more often.", page="section/data"),),

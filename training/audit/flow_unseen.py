@@ -8,10 +8,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.eligibility import spoken
+from features.kinds import FEW, KINDS
 from training.audit.document import Column, Finding, Table
 from training.audit.fairness_words import listed
 from training.audit.flow_counts import Courses
-from training.audit.unseen import ABOUT, FEW, HARDLY, NOT_SEEN, NOT_SEEN_TABLE, SEEN, SEEN_TABLE, said
 from training.bands import UNKNOWN, first_word
 from training.calibration import FEWEST_IN_CELL
 
@@ -19,10 +19,20 @@ Bools = npt.NDArray[np.bool_]
 
 AGE_GROUPS = {"child": 13, "adolescent": 18, "adult": 65, "older_adult": 200}
 """As therapists list them; the first age that is no longer in it."""
-TODAY = (
-    "What the service does for them: it ranks, and by the model alone it does not hold back. A kind of client that "
-    "the model has not seen counts as the average client, and chances are told as if that were known."
+SEEN, HARDLY, NOT_SEEN = "seen", "hardly seen", "not seen"
+SEEN_TABLE, NOT_SEEN_TABLE = "seen", "not_seen"
+ABOUT = (*KINDS, "payer")
+"""By what kinds are told apart: the client's age group, first language, first problem, level of care and payer."""
+ABSTAINS = (
+    f"For a client of an age group, language, problem or level of care of which fewer than {FEW} courses were learned "
+    "from, the service tells no therapists apart: whoever is free soonest comes first, no chances are told, and the "
+    "answer says so. A payer that is new changes nothing."
 )
+RANKS = (
+    "This bundle does not say whom it has seen, so the service ranks for everybody: a kind of client that the model "
+    "has not seen counts as the average client. Train again to mend it."
+)
+"""Of bundles that older versions made."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,7 @@ def _of_directory(courses: Courses, about: str) -> set[str]:
 
 
 def tables(found: list[Kind]) -> Iterator[Table]:
-    """Those not seen, or hardly, and those seen; `training.audit.unseen` reads them again."""
+    """Those not seen, or hardly, and those seen."""
     few = [kind for kind in found if kind.learned_from < FEW]
     enough = [kind for kind in found if kind.learned_from >= FEW]
     yield _table(NOT_SEEN_TABLE, "Whom the model has not seen", few, f"Fewer than {FEW} courses learned from.")
@@ -125,8 +135,13 @@ def _count(count: int) -> int | None:
     return count if count == 0 or count >= FEWEST_IN_CELL else None
 
 
-def lines(found: list[Kind]) -> Iterator[str]:
-    """Who is not seen, in words, and what happens to them."""
+def said(about: str) -> str:
+    """An attribute in words."""
+    return about.replace("_", " ")
+
+
+def lines(found: list[Kind], abstains: bool) -> Iterator[str]:
+    """Who is not seen, in words, and what happens to them; `abstains` if the bundle itself says whom it has seen."""
     never = [kind for kind in found if kind.status == NOT_SEEN]
     hardly = [kind for kind in found if kind.status == HARDLY]
     missing = [said(about) for about in ABOUT if about not in {kind.about for kind in found}]
@@ -138,7 +153,7 @@ def lines(found: list[Kind]) -> Iterator[str]:
         yield f"The model has learned from nobody of these kinds: {listed(_word(kind) for kind in never)}."
     if hardly:
         yield f"It has learned from fewer than {FEW} courses of these: {listed(_word(kind) for kind in hardly)}."
-    yield TODAY
+    yield ABSTAINS if abstains else RANKS
 
 
 def _word(kind: Kind) -> str:

@@ -8,6 +8,7 @@ happened and what is not known.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -75,10 +76,10 @@ class Referrals:
 
     def rows(self, at: Ints) -> "Referrals":
         """Some of them, by position."""
-        return Referrals(
-            **{name: values[at] for name in _COLUMNS for values in (getattr(self, name),)},
-            **{name: {key: values[at] for key, values in getattr(self, name).items()} for name in _TABLES},
-        )
+        columns: dict[str, Any] = {name: getattr(self, name)[at] for name in _COLUMNS}
+        for name in _TABLES:
+            columns[name] = {key: values[at] for key, values in getattr(self, name).items()}
+        return Referrals(**columns)
 
     @cached_property
     def outcomes(self) -> Mapping[str, Floats]:

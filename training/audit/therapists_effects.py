@@ -163,7 +163,8 @@ def reliability(bundle: Bundle, name: str, client: Floats) -> Floats:
         return np.zeros(len(bundle.records.ids))
     z = client[used_effects(bundle.design, head.info.parts)]
     left = np.einsum("q,nqr,r->n", z, head.solution.within, z) / prior
-    return np.clip(1 - left, 0.0, 1.0)
+    told: Floats = np.clip(1 - left, 0.0, 1.0)
+    return told
 
 
 def reliability_in_theory(bundle: Bundle, name: str, client: Floats, cases: Floats) -> Floats:

@@ -387,3 +387,17 @@ def test_items_alone_are_scored_like_the_total_they_make(client: httpx.Client, b
 
 def test_the_directory_is_prepared_once_a_day(matcher: Matcher) -> None:
     assert matcher.prepared(dt.date(2026, 9, 30)) is matcher.prepared(dt.date(2026, 9, 30))
+
+
+def test_the_model_tells_nobody_apart_for_clients_it_has_not_seen(client: httpx.Client, body: dict[str, Any]) -> None:
+    """Of their problem, at least: whoever is free soonest comes first, and the answer says why."""
+    body = body | {"k": 50, "client": body["client"] | {"problems": ["gambling"]}}
+    answer = ask(client, body)
+    waits = [one["wait_days"] for one in answer["recommendations"] if one["wait_days"] is not None]
+    assert answer["meaningful_difference"] is False
+    assert waits == sorted(waits)
+    assert {one["tie_group"] for one in answer["recommendations"]} == {1}
+    assert any("hardly seen clients of this problem" in note for note in answer["notes"])
+    assert not any(
+        "hardly seen" in note for note in ask(client, body | {"client": body["client"] | {"problems": []}})["notes"]
+    )

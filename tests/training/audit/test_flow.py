@@ -11,14 +11,14 @@ from statsmodels.stats.proportion import proportion_confint
 from data.consent import CARE_ONLY
 from data.dataset import Dataset
 from data.synthetic.truth import Truth
-from training.audit.document import Audit, Chart, Estimate, Section, Table
+from features.kinds import FEW, KINDS
+from training.audit.document import Chart, Estimate, Section, Table
 from training.audit.examined import Examined
 from training.audit.flow import section
 from training.audit.flow_change import UNTREATED, change_table
 from training.audit.flow_counts import REASONS, Courses
 from training.audit.flow_losses import Answers, findings, shares, wilson
-from training.audit.flow_unseen import kinds
-from training.audit.unseen import FEW, NOT_SEEN, seen_kinds, strange
+from training.audit.flow_unseen import ABSTAINS, NOT_SEEN, RANKS, kinds, lines
 
 Tables = Callable[..., Dataset]
 
@@ -245,13 +245,12 @@ def test_every_kind_of_client_is_either_seen_or_not(looked_at: Examined, whole: 
     assert all((one.learned_from >= FEW) == (one.status == "seen") for one in found)
 
 
-def test_a_program_reads_from_the_audit_whom_the_model_has_seen(whole: Section) -> None:
-    audit = Audit.model_construct(sections=(whole,))
-    seen = seen_kinds(audit)
-    assert "depression" in seen["problem"]
-    assert strange(seen, {"problem": "depression", "age_group": "adult"}) == []
-    assert strange(seen, {"problem": "gambling", "language": "xh"}) == ["problem", "language"]
-    assert seen_kinds(Audit.model_construct(sections=())) == {}
+def test_whom_the_audit_calls_seen_is_whom_the_service_ranks_for(looked_at: Examined) -> None:
+    found = kinds(Courses(looked_at))
+    said = {about: {one.value for one in found if one.about == about and one.learned_from >= FEW} for about in KINDS}
+    assert {about: set(words) for about, words in looked_at.bundle.manifest.seen.items()} == said
+    assert ABSTAINS in lines(found, abstains=True)
+    assert RANKS in lines(found, abstains=False)
 
 
 # change and alliance

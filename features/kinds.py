@@ -18,7 +18,7 @@ Words = list[tuple[str, ...]]
 def kinds_of(clients: Columns) -> dict[str, Words]:
     """Kind -> of each row the words that are known: the languages, the main one first, and one of the others.
 
-    An age group is known where year and year of birth are; two where the birthday decides.
+    An age group is known where year and year of birth are; two where the birthday decides, the older one first.
     """
     years = zip(clients.number("birth_year").tolist(), clients.number("year").tolist(), strict=True)
     languages = clients.set("languages")
@@ -26,7 +26,9 @@ def kinds_of(clients: Columns) -> dict[str, Words]:
     first = languages.first.tolist()
     rows = [np.flatnonzero(member).tolist() for member in languages.member]
     return {
-        "age_group": [() if np.isnan(born + year) else age_groups_of(int(born), int(year)) for born, year in years],
+        "age_group": [
+            () if np.isnan(born + year) else age_groups_of(int(born), int(year))[::-1] for born, year in years
+        ],
         "language": [
             tuple(spoken_words[at] for at in (main, *mine) if at >= 0) for mine, main in zip(rows, first, strict=True)
         ],
@@ -40,7 +42,7 @@ def _words(codes: Codes) -> Words:
 
 
 def enough(clients: Columns) -> dict[str, tuple[str, ...]]:
-    """Kind -> the words of which there are `FEW` rows or more, by main language; without kinds never on record."""
+    """Kind -> the words of which there are `FEW` rows or more, by the first word; without kinds never on record."""
     found = {kind: Counter(words[0] for words in rows if words) for kind, rows in kinds_of(clients).items()}
     return {
         kind: tuple(sorted(word for word, count in counts.items() if count >= FEW))

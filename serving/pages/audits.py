@@ -132,3 +132,11 @@ def part_of(section: Section, name: str) -> Table | Chart:
         if one.kind != "words" and one.id == name:
             return one
     raise NotFoundError(f"{name[:64]!r}: no table or picture by this name is on this page -> see the page")
+
+
+def picture_of(section: Section, name: str) -> Chart:
+    """A picture by its id; a table may have the same. Raises NotFoundError without one."""
+    for one in section.parts:
+        if one.kind == "chart" and one.id == name:
+            return one
+    raise NotFoundError(f"{name[:64]!r}: no picture by this name is on this page -> see the page")

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 from data.errors import NotFoundError
 from serving.access.auth import TheService, needs
 from serving.access.keys import Caller
-from serving.pages.audits import NOT_AUDITED, Shown, of_the_model, part_of
+from serving.pages.audits import NOT_AUDITED, Shown, of_the_model, part_of, picture_of
 from serving.pages.rendering import download, page
 from serving.pages.telling import SEE_OTHER, PageRoute
 from serving.reporting import report_of
@@ -94,10 +94,8 @@ def data(name: str, kind: Kind, about: str, part: str, service: TheService, call
 def picture(name: str, kind: Kind, about: str, part: str, service: TheService, caller: Auditor) -> Response:
     """A picture."""
     of_the_model(caller)
-    found = part_of(_section(service, caller, service.audits.named(name), f"{kind}/{about}"), part)
-    if found.kind != "chart":
-        raise NotFoundError(f"{part[:64]!r}: is no picture -> see the page")
-    return download(slim(found.svg), SVG)
+    section = _section(service, caller, service.audits.named(name), f"{kind}/{about}")
+    return download(slim(picture_of(section, part).svg), SVG)
 
 
 def _overview(service: Service, caller: Caller, shown: Shown) -> Response:

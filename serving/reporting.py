@@ -7,7 +7,7 @@ from data.sql import TENANT
 from serving.access.keys import Caller
 from serving.service import Service
 from training.audit.reports import TherapistReport
-from training.audit.screening import report_of as foretold
+from training.audit.therapists.screening import report_of as foretold
 
 
 def report_of(service: Service, caller: Caller, therapist_id: str) -> TherapistReport:

@@ -26,7 +26,7 @@ QUESTION = (
     r"^([12468]\.(i|ii|iii|iv)|7\.(i|ii|iii|iv|v)|[359]\.(i|ii)"
     r"|dpia\.(retention|consultation|basis|processors|outcome|review))$"
 )
-"""Ids of questions of the model card that an organisation may answer: see `training/card_texts`."""
+"""Ids of questions of the model card that an organisation may answer: see `training/texts`."""
 
 
 class _Frozen(BaseModel):

@@ -45,7 +45,7 @@ def show(name: _NAME = "champion", as_json: _JSON = False) -> None:
 
     Example: therapist-fit models show champion
     """
-    from training.card import model_card
+    from training.card.model_card import model_card
     from training.registry.models import read
 
     bundle = read(name)

@@ -27,7 +27,7 @@ from serving.pages.words import RULES
 from serving.routes.pages import TheTyped
 from serving.schemas import RecommendationAnswer
 from serving.service import Service
-from training.audit.safety import live
+from training.audit.harm.safety import live
 from training.report.cells import csv_of
 from training.report.records import decisions_table
 

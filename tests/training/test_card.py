@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from training.card import model_card
-from training.card_data import card_of
+from training.card.data import card_of
+from training.card.model_card import model_card
 from training.pictures import draw
 from training.run import Trained
 

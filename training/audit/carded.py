@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from training.audit.document import Column, Finding, Part, Section, Table, Words
 from training.audit.examined import Examined
 from training.bundle import Bundle
-from training.card import NOT_FOR
-from training.card_data import HTI1, Answer, Card, card_of
-from training.card_differences import differences
-from training.card_facts import figure
-from training.card_markdown import HAZARDS_NOTE, RULES_NOTE
+from training.card.data import HTI1, Answer, Card, card_of
+from training.card.differences import differences
+from training.card.facts import figure
+from training.card.markdown import HAZARDS_NOTE, RULES_NOTE
+from training.card.model_card import NOT_FOR
 
 ID, TITLE = "card", "What is this model, and what is it for?"
 PAGE = f"section/{ID}"

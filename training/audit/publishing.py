@@ -11,7 +11,7 @@ from data.errors import TherapistFitError
 from data.migrating import open_database
 from data.sql import TENANT
 from training.audit.document import FILE, Audit, evidence_hash, read
-from training.audit.safety import live
+from training.audit.harm.safety import live
 from training.deciding import publish
 from training.report.file import file_of
 

@@ -7,9 +7,16 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from data.dataset import Dataset
-from training.audit import carded, curves, evaluated, fairness, flow, harm, importance, therapists
+from training.audit import carded
+from training.audit.curves import section as curves
 from training.audit.document import Audit
+from training.audit.evaluated import section as evaluated
 from training.audit.examined import Examined, examined
+from training.audit.fairness import section as fairness
+from training.audit.flow import section as flow
+from training.audit.harm import section as harm
+from training.audit.importance import section as importance
+from training.audit.therapists import section as therapists
 
 Say = Callable[[str], None]
 

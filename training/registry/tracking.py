@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types.schema import ColSpec, Schema
 
 from training.bundle import Manifest
-from training.card import model_card
+from training.card.model_card import model_card
 from training.pictures import draw
 from training.registry.store import MODEL, connect
 from training.run import Trained

@@ -8,7 +8,7 @@ from data.dataset import read
 from data.exporting import export
 from data.served import FOLLOWED, NEXT_AVAILABLE, OVERRIDDEN, referrals
 from training.audit.document import Table
-from training.audit.safety import live
+from training.audit.harm.safety import live
 
 if TYPE_CHECKING:
     from pathlib import Path

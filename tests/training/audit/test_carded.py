@@ -18,8 +18,8 @@ from training.audit.carded import section
 from training.audit.document import Table, Words
 from training.audit.examined import Examined, examined
 from training.bundle import Bundle
-from training.card_data import HTI1, Card, card_of, texts
-from training.card_differences import against, differences
+from training.card.data import HTI1, Card, card_of, texts
+from training.card.differences import against, differences
 from training.config import TrainConfig
 from training.run import Trained
 

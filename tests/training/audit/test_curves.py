@@ -15,15 +15,15 @@ from data.synthetic.truth import Truth
 from features.catalog import CATALOG
 from features.columns import Columns, Pairs
 from features.feature import PairFeature
-from training.audit.curves import RANKING_CURVES, examine, relations
-from training.audit.curves_alliance import AdherenceAt, AdherenceCurve, Rated, adherence_curve, alliance_curve, rated
-from training.audit.curves_courses import against, course_title, prognosis_chart
-from training.audit.curves_drawn import change_title, product_title, ranking_chart
-from training.audit.curves_prognosis import Along, Course, Prognoses, accumulated
-from training.audit.curves_ranking import PRODUCTS, UTILITY, Product, Ranking, lines, product_lines
-from training.audit.curves_severity import SEVERITIES, Spread, severity_chart, severity_says, severity_title, spread
-from training.audit.curves_shapes import apart, correlation, number, regressed, said, size, spline
-from training.audit.curves_told import HARDLY, MODERATE, adherence_title, alliance_title, does
+from training.audit.curves.alliance import AdherenceAt, AdherenceCurve, Rated, adherence_curve, alliance_curve, rated
+from training.audit.curves.courses import against, course_title, prognosis_chart
+from training.audit.curves.drawn import change_title, product_title, ranking_chart
+from training.audit.curves.prognosis import Along, Course, Prognoses, accumulated
+from training.audit.curves.ranking import PRODUCTS, UTILITY, Product, Ranking, lines, product_lines
+from training.audit.curves.section import RANKING_CURVES, examine, relations
+from training.audit.curves.severity import SEVERITIES, Spread, severity_chart, severity_says, severity_title, spread
+from training.audit.curves.shapes import apart, correlation, number, regressed, said, size, spline
+from training.audit.curves.told import HARDLY, MODERATE, adherence_title, alliance_title, does
 from training.audit.document import Chart, Estimate, Section
 from training.audit.examined import Examined
 from training.evaluate import Figure, Resamples

@@ -15,11 +15,11 @@ from data.synthetic.clinic import simulate
 from data.synthetic.plan import Arm, Plan
 from data.synthetic.truth import Truth
 from training.audit.document import Chart, Section, Table, Words
-from training.audit.evaluated import section
-from training.audit.evaluated_gains import gain_of_first, units
-from training.audit.evaluated_past import e_value
+from training.audit.evaluated.falsified import Control, controls, known_at_intake, slopes, sure_of
+from training.audit.evaluated.gains import gain_of_first, units
+from training.audit.evaluated.past import e_value
+from training.audit.evaluated.section import section
 from training.audit.examined import Examined, examined
-from training.audit.falsified import Control, controls, known_at_intake, slopes, sure_of
 from training.audit.ranked import Ranked, ranked
 from training.config import DEFAULT_HEADS, HeadConfig, TrainConfig
 from training.evaluate import Offered, Resamples

@@ -18,13 +18,13 @@ from data.synthetic.plan import Plan
 from data.synthetic.truth import Truth
 from training.audit.document import Chart, Section, Table
 from training.audit.examined import Examined
-from training.audit.fairness import examine
-from training.audit.fairness_cells import EVERYONE, Cells, Drawn, holm
-from training.audit.fairness_choice import Ranking
-from training.audit.fairness_figures import FREE, FULL, UTILITY, Figures, Measured, Tables, landmarks, tables_of
-from training.audit.fairness_found import findings
-from training.audit.fairness_people import People, is_need
-from training.audit.fairness_results import Compared, Within, compare
+from training.audit.fairness.cells import EVERYONE, Cells, Drawn, holm
+from training.audit.fairness.choice import Ranking
+from training.audit.fairness.figures import FREE, FULL, UTILITY, Figures, Measured, Tables, landmarks, tables_of
+from training.audit.fairness.found import findings
+from training.audit.fairness.people import People, is_need
+from training.audit.fairness.results import Compared, Within, compare
+from training.audit.fairness.section import examine
 from training.bands import UNKNOWN
 from training.evaluate import Resamples
 from training.head import used_effects

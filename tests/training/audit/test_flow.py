@@ -14,11 +14,11 @@ from data.synthetic.truth import Truth
 from features.kinds import FEW, KINDS
 from training.audit.document import Chart, Estimate, Section, Table
 from training.audit.examined import Examined
-from training.audit.flow import section
-from training.audit.flow_change import UNTREATED, change_table
-from training.audit.flow_counts import REASONS, Courses
-from training.audit.flow_losses import Answers, findings, shares, wilson
-from training.audit.flow_unseen import ABSTAINS, NOT_SEEN, RANKS, kinds, lines
+from training.audit.flow.change import UNTREATED, change_table
+from training.audit.flow.counts import REASONS, Courses
+from training.audit.flow.losses import Answers, findings, shares, wilson
+from training.audit.flow.section import section
+from training.audit.flow.unseen import ABSTAINS, NOT_SEEN, RANKS, kinds, lines
 
 Tables = Callable[..., Dataset]
 

@@ -21,14 +21,14 @@ from data.history import History
 from data.nhs import outcomes as nhs
 from data.synthetic.clinic import simulate
 from data.synthetic.plan import Plan
-from training.audit import harm
 from training.audit.document import Chart, Section, Table
-from training.audit.harm_compare import ALARMS, Contrast, Sides, contrasts, group_sides
-from training.audit.harm_counts import counts, crossed
-from training.audit.harm_courses import ARMS, OUTCOMES, Referrals, reliably_worse, severity_bands
-from training.audit.harm_hiding import FEWEST, OTHERS, hidden_among, hidden_crossed, pooled
-from training.audit.harm_rates import exact, quantile, wilson
-from training.audit.harm_tables import crossed_table, group_tables, long_table
+from training.audit.harm import section as harm
+from training.audit.harm.compare import ALARMS, Contrast, Sides, contrasts, group_sides
+from training.audit.harm.counts import counts, crossed
+from training.audit.harm.courses import ARMS, OUTCOMES, Referrals, reliably_worse, severity_bands
+from training.audit.harm.hiding import FEWEST, OTHERS, hidden_among, hidden_crossed, pooled
+from training.audit.harm.rates import exact, quantile, wilson
+from training.audit.harm.tables import crossed_table, group_tables, long_table
 from training.calibration import FEWEST_IN_CELL
 
 if TYPE_CHECKING:
@@ -403,7 +403,7 @@ def test_a_long_table_names_every_outcome_of_every_group() -> None:
 
 def test_a_worker_reads_the_core_without_frames_or_pictures() -> None:
     code = (
-        "import sys; import training.audit.safety; "
+        "import sys; import training.audit.harm.safety; "
         "print([m for m in ('pandas', 'scipy', 'matplotlib', 'sklearn', 'lightgbm') if m in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,11 +9,11 @@ import pytest
 from data.synthetic.truth import Truth
 from training.audit.document import Section
 from training.audit.examined import Examined
-from training.audit.importance import examine
-from training.audit.importance_matching import Contributions, contributions, link_contributions
-from training.audit.importance_prognosis import contributions as to_prognosis
-from training.audit.importance_proxy import TRAITS
-from training.audit.importance_sources import Sources, clusters, sources_of
+from training.audit.importance.matching import Contributions, contributions, link_contributions
+from training.audit.importance.prognosis import contributions as to_prognosis
+from training.audit.importance.proxy import TRAITS
+from training.audit.importance.section import examine
+from training.audit.importance.sources import Sources, clusters, sources_of
 from training.audit.importances import UTILITY, FeatureImportance, Importance, Verdict
 from training.binary import sigmoid
 from training.scoring import Choice

@@ -15,7 +15,7 @@ from data.database import connect
 from data.served_safety import Task
 from data.sql import CHOICES, EPISODES, MEASURES, RECOMMENDATIONS, SAFETY_TASKS
 from training.audit.document import Estimate, Section, Table
-from training.audit.safety import live
+from training.audit.harm.safety import live
 
 NOW = dt.datetime(2026, 10, 1, 9, 0, tzinfo=dt.UTC)
 HERE = {"tenant": "default"}

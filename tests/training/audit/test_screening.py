@@ -14,10 +14,10 @@ import pytest
 from data.synthetic.truth import Truth
 from training.audit.examined import Examined
 from training.audit.reports import NOT_FOR, RIGHTS, TherapistReport
-from training.audit.screening import NO_VERDICT, on_record, report_of, screen
-from training.audit.therapists import examine
-from training.audit.therapists_effects import effects, usual_client
-from training.audit.therapists_known import Known
+from training.audit.therapists.effects import effects, usual_client
+from training.audit.therapists.known import Known
+from training.audit.therapists.screening import NO_VERDICT, on_record, report_of, screen
+from training.audit.therapists.section import examine
 from training.bundle import Bundle
 
 DAY = dt.date(2026, 10, 1)
@@ -167,7 +167,7 @@ def test_it_is_the_report_that_the_audit_makes_of_a_therapist_without_cases(audi
 
 def test_a_worker_loads_nothing_for_it_beside_the_bundle():
     probe = (
-        "import sys, training.bundle; before = set(sys.modules); import training.audit.screening; "
+        "import sys, training.bundle; before = set(sys.modules); import training.audit.therapists.screening; "
         "print(sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
     )
     found = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)

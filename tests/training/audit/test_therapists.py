@@ -16,12 +16,12 @@ from data.synthetic.truth import Truth
 from training.audit.document import Chart, Estimate, Section, Table
 from training.audit.examined import Examined, examined
 from training.audit.reports import FEWEST_CASES, NOT_FOR, RIGHTS, TherapistReport
-from training.audit.therapists import examine
-from training.audit.therapists_caseload import Caseloads, between, mix_of, mixes
-from training.audit.therapists_exposure import Shown, gini, shown, top_share
-from training.audit.therapists_known import Known
-from training.audit.therapists_reliable import Halves
-from training.audit.therapists_spread import MOST_DRAWN, beyond, caterpillar
+from training.audit.therapists.caseload import Caseloads, between, mix_of, mixes
+from training.audit.therapists.exposure import Shown, gini, shown, top_share
+from training.audit.therapists.known import Known
+from training.audit.therapists.reliable import Halves
+from training.audit.therapists.section import examine
+from training.audit.therapists.spread import MOST_DRAWN, beyond, caterpillar
 from training.bundle import Bundle
 from training.config import DEFAULT_HEADS, TrainConfig
 from training.run import train

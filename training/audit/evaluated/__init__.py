@@ -1,0 +1,1 @@
+"""Does it work, and how sure are we."""

@@ -1,0 +1,1 @@
+"""For whom it works less well."""

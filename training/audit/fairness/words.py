@@ -1,0 +1,67 @@
+"""Groups and figures in words."""
+
+from collections.abc import Iterable
+
+from training.audit.document import Estimate
+from training.audit.fairness.cells import EVERYONE
+from training.audit.therapists.words import head_label
+from training.bands import UNKNOWN
+
+ATTRIBUTES = {
+    "gender": "gender",
+    "age_band": "age",
+    "ethnicity": "ethnicity",
+    "language": "first language",
+    "payer": "payer",
+    "deprivation": "deprivation of the area, 1 the most deprived",
+    "severity_band": "severity at intake",
+    "problem": "main problem",
+    "disability": "disability",
+    "sexual_orientation": "sexual orientation",
+}
+SHORT = {"deprivation": "deprivation"}
+HEADS = {"utility": "all results together, as they are weighed (utility)"}
+
+
+def attribute_words(name: str) -> str:
+    """An attribute as people call it."""
+    return ATTRIBUTES.get(name, name.replace("_", " "))
+
+
+def short_words(name: str) -> str:
+    """An attribute in one or two words."""
+    return SHORT.get(name, attribute_words(name))
+
+
+def group_words(group: str) -> str:
+    """A group as people call it."""
+    return "not on record" if group == UNKNOWN else group.replace("_", " ")
+
+
+def named(name: tuple[str, str]) -> str:
+    """A group with its attribute: ethnicity black."""
+    attribute, group = name
+    if name == EVERYONE:
+        return "everyone"
+    return f"{short_words(attribute)} {group_words(group)}"
+
+
+def head_words(name: str) -> str:
+    """A head, or the utility, inside a sentence."""
+    found = HEADS.get(name, head_label(name))
+    return found[0].lower() + found[1:]
+
+
+def with_interval(one: Estimate, unit: str = " SD", sign: bool = True, digits: int = 2) -> str:
+    """A figure with its 95 % interval: +0.27 SD (95 % interval +0.24 to +0.30)."""
+    shape = f"{'+' if sign else ''}.{digits}f"
+    said = f"{one.value:{shape}}{unit}"
+    if one.low is None or one.high is None:
+        return said
+    return f"{said} (95 % interval {one.low:{shape}} to {one.high:{shape}})"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Several things as one would say them: a, b and c."""
+    every = list(words)
+    return every[0] if len(every) == 1 else ", ".join(every[:-1]) + " and " + every[-1] if every else ""

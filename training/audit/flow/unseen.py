@@ -1,0 +1,168 @@
+"""Whom the model has seen and whom not: kinds of clients that the directory serves, or that were referred."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.eligibility import spoken
+from features.kinds import FEW, KINDS
+from training.audit.document import Column, Finding, Table
+from training.audit.fairness.words import listed
+from training.audit.flow.counts import Courses
+from training.bands import UNKNOWN, first_word
+from training.calibration import FEWEST_IN_CELL
+
+Bools = npt.NDArray[np.bool_]
+
+AGE_GROUPS = {"child": 13, "adolescent": 18, "adult": 65, "older_adult": 200}
+"""As therapists list them; the first age that is no longer in it."""
+SEEN, HARDLY, NOT_SEEN = "seen", "hardly seen", "not seen"
+SEEN_TABLE, NOT_SEEN_TABLE = "seen", "not_seen"
+ABOUT = (*KINDS, "payer")
+"""By what kinds are told apart: the client's age group, first language, first problem, level of care and payer."""
+ABSTAINS = (
+    f"For a client of an age group, language, problem or level of care of which fewer than {FEW} courses were learned "
+    "from, the service tells no therapists apart: whoever is free soonest comes first, no chances are told, and the "
+    "answer says so. A payer that is new changes nothing."
+)
+RANKS = (
+    "This bundle does not say whom it has seen, so the service ranks for everybody: a kind of client that the model "
+    "has not seen counts as the average client. Train again to mend it."
+)
+"""Of bundles that older versions made."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of client: how many courses were learned from, and referred."""
+
+    about: str
+    value: str
+    learned_from: int
+    referred: int
+
+    @property
+    def status(self) -> str:
+        """Whether the model has seen any."""
+        return SEEN if self.learned_from >= FEW else HARDLY if self.learned_from else NOT_SEEN
+
+
+def kinds(courses: Courses) -> list[Kind]:
+    """Every kind of client that was referred or that therapists serve; of each attribute those never seen first."""
+    found = [kind for about in ABOUT for kind in _kinds(courses, about)]
+    return sorted(found, key=lambda kind: (ABOUT.index(kind.about), kind.learned_from, kind.value))
+
+
+def learned_from(courses: Courses) -> Bools:
+    """Courses with a result in any head that ranks."""
+    heads = courses.looked_at.bundle.heads
+    counted = [used for name, used in courses.used.items() if heads[name].info.weight > 0]
+    return np.any(np.array(counted), axis=0) if counted else np.zeros(len(courses.episodes), dtype=bool)
+
+
+def _kinds(courses: Courses, about: str) -> Iterator[Kind]:
+    values = _of_clients(courses, about)
+    if (values == UNKNOWN).all():  # then nobody can be told to be new
+        return
+    used = learned_from(courses)
+    learned = values[used].value_counts()
+    referred = values.value_counts()
+    for value in sorted(({*referred.index} | _of_directory(courses, about)) - {UNKNOWN}):
+        yield Kind(about, value, int(learned.get(value, 0)), int(referred.get(value, 0)))
+
+
+def _of_clients(courses: Courses, about: str) -> pd.Series:
+    """The kind of each course's client."""
+    clients = courses.clients
+    if about == "age_group":
+        day = courses.episodes["referred_on"].fillna(courses.episodes["matched_on"])
+        age = (day.dt.year - clients["birth_year"].astype("float64")).to_numpy(dtype=np.float64)
+        place = np.searchsorted(list(AGE_GROUPS.values()), np.nan_to_num(age), side="right")
+        names = np.array(list(AGE_GROUPS), dtype=object)[np.minimum(place, len(AGE_GROUPS) - 1)]
+        return pd.Series(np.where(np.isnan(age), UNKNOWN, names))
+    column = {"language": "languages", "problem": "problems"}.get(about, about)
+    codes, cells = clients[column].factorize()
+    words = [spoken(first_word(cell)) if about == "language" else first_word(cell) for cell in cells]
+    return pd.Series(np.array([*words, UNKNOWN], dtype=object)[codes])
+
+
+def _of_directory(courses: Courses, about: str) -> set[str]:
+    """Kinds that therapists say they serve."""
+    therapists = courses.looked_at.dataset["therapists"]
+    columns = {
+        "age_group": ("age_groups",),
+        "language": ("languages",),
+        "problem": ("trained_for", "specialties"),
+        "payer": ("payers",),
+        "care_level": ("care_levels",),
+    }[about]
+    words = {w for column in columns for cell in therapists[column].dropna() for w in str(cell).split("|") if w}
+    if about == "age_group":
+        words |= set(AGE_GROUPS)
+    return {spoken(word) for word in words} if about == "language" else words
+
+
+def tables(found: list[Kind]) -> Iterator[Table]:
+    """Those not seen, or hardly, and those seen."""
+    few = [kind for kind in found if kind.learned_from < FEW]
+    enough = [kind for kind in found if kind.learned_from >= FEW]
+    yield _table(NOT_SEEN_TABLE, "Whom the model has not seen", few, f"Fewer than {FEW} courses learned from.")
+    yield _table(SEEN_TABLE, "Whom the model has seen", enough, f"{FEW} courses learned from or more.")
+
+
+def _table(name: str, title: str, found: list[Kind], note: str) -> Table:
+    columns = (
+        Column(name="about", label="of"),
+        Column(name="value", label="kind of client"),
+        Column(name="status", label="to the model"),
+        Column(name="learned_from", label="courses learned from", digits=0),
+        Column(name="referred", label="courses referred", digits=0),
+    )
+    rows = tuple(
+        (said(kind.about), kind.value, kind.status, _count(kind.learned_from), _count(kind.referred)) for kind in found
+    )
+    note += (
+        " Kinds that therapists serve or clients were of, by the client's first language and first problem. "
+        f"Empty: 1 to {FEWEST_IN_CELL - 1}, not shown."
+    )
+    return Table(id=name, title=title, columns=columns, rows=rows, note=note)
+
+
+def _count(count: int) -> int | None:
+    return count if count == 0 or count >= FEWEST_IN_CELL else None
+
+
+def said(about: str) -> str:
+    """An attribute in words."""
+    return about.replace("_", " ")
+
+
+def lines(found: list[Kind], abstains: bool) -> Iterator[str]:
+    """Who is not seen, in words, and what happens to them; `abstains` if the bundle itself says whom it has seen."""
+    never = [kind for kind in found if kind.status == NOT_SEEN]
+    hardly = [kind for kind in found if kind.status == HARDLY]
+    missing = [said(about) for about in ABOUT if about not in {kind.about for kind in found}]
+    if missing:
+        yield f"Not on record of any client, so that it cannot be said who is new to the model: {listed(missing)}."
+    if found and not never and not hardly:
+        yield f"Of every kind of client that is served there are {FEW} courses or more to learn from."
+    if never:
+        yield f"The model has learned from nobody of these kinds: {listed(_word(kind) for kind in never)}."
+    if hardly:
+        yield f"It has learned from fewer than {FEW} courses of these: {listed(_word(kind) for kind in hardly)}."
+    yield ABSTAINS if abstains else RANKS
+
+
+def _word(kind: Kind) -> str:
+    return f"{kind.value.replace('_', ' ')} ({said(kind.about)})"
+
+
+def findings(found: list[Kind]) -> Iterator[Finding]:
+    """Kinds that were referred, or that the directory serves, and of which nothing is known."""
+    never = [kind for kind in found if kind.status == NOT_SEEN]
+    if never:
+        words = f"The model has not seen {listed(_word(kind) for kind in never)}; for them its ranking has no ground."
+        yield Finding(level="look", words=words, page="section/data")

@@ -1,0 +1,1 @@
+"""Was anyone harmed, was anything missed."""

@@ -1,0 +1,1 @@
+"""What drives the ranking, and apart from it the prognosis."""

@@ -1,0 +1,1 @@
+"""The model card: what a bundle is, in words that stand without the program."""

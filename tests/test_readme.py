@@ -26,7 +26,8 @@ def leaf(words: list[str]) -> tuple[Any, list[str]]:
     command = typer.main.get_command(importlib.import_module(ROOMS[words[0]][0]).app)
     rest = words[1:]
     while getattr(command, "commands", None) and rest:
-        command, rest = command.commands[rest[0]], rest[1:]
+        named, *after = rest if rest[0] in command.commands else ["make", *rest]  # `audit 1` is `audit make 1`
+        command, rest = command.commands[named], after
     return command, rest
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from data.errors import BundleError
 from training.audit.importances import Importance
@@ -105,6 +105,16 @@ class Section(Plain):
     """The answer in plain sentences, the most important one first."""
     findings: tuple[Finding, ...] = ()
     parts: tuple[Part, ...] = ()
+
+    @field_validator("parts")
+    @classmethod
+    def _apart(cls, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        """Tables and charts are fetched by their ids."""
+        ids = [part.id for part in parts if not isinstance(part, Words)]
+        twice = sorted({one for one in ids if ids.count(one) > 1})
+        if twice:
+            raise ValueError(f"tables or charts called the same: {', '.join(twice)}")
+        return parts
 
 
 class Audit(Plain):

@@ -113,7 +113,7 @@ def order_chart(features: Sequence[FeatureImportance]) -> Chart | None:
         return None
     spread = [one.matching[UTILITY].spread for one in shown]
     clear = [plain(one.name) for one in shown if one.verdict == "drives"][:4]
-    title = f"The order of therapists is moved most by {listed(clear)}" if clear else "Nothing clearly moves the order"
+    title = f"What clearly moves the order of therapists: {listed(clear)}" if clear else "Nothing clearly moves the order"
     alt = (
         f"Dots with intervals for {len(shown)} features, the widest spread first: "
         + "; ".join(f"{plain(one.name)} {one.matching[UTILITY].spread.value:.3f} SD" for one in shown)
@@ -145,7 +145,7 @@ def _chart(
     canvas = intervals([plain(one.name) for one in shown], value, low, high, label)
     columns = (Column(name="feature", label="Feature"), Column(name="value", label=label, unit="SD", digits=3))
     rows = [(one.name, estimate(size)) for one, size in zip(shown, values, strict=True)]
-    return chart(f"importance-{name}", title, alt, canvas, columns, rows)
+    return chart(f"importance-{name}-drawn", title, alt, canvas, columns, rows)
 
 
 def order_table(features: Sequence[FeatureImportance]) -> Table:

@@ -23,7 +23,7 @@ from training.audit.curves.ranking import PRODUCTS, UTILITY, Product, Ranking, l
 from training.audit.curves.section import RANKING_CURVES, examine, relations
 from training.audit.curves.severity import SEVERITIES, Spread, severity_chart, severity_says, severity_title, spread
 from training.audit.curves.shapes import apart, correlation, number, regressed, said, size, spline
-from training.audit.curves.told import HARDLY, MODERATE, adherence_title, alliance_title, does
+from training.audit.curves.told import HARDLY, MODERATE, UNTOLD, adherence_title, alliance_title, does
 from training.audit.document import Chart, Estimate, Section
 from training.audit.examined import Examined
 from training.evaluate import Figure, Resamples
@@ -263,6 +263,8 @@ def test_adherence_is_told_as_it_is_and_not_as_the_field_has_it():
     assert "more adherence went with better" in does(at(FLAT, UP))
     assert "more adherence went with less good" in does(at(FLAT, DOWN))
     assert does(at(FLAT, FLAT)) == HARDLY
+    unclear = Figure(0.0, -0.58, 0.28)
+    assert does(at(unclear, FLAT)) == does(at(FLAT, unclear)) == UNTOLD, "no sign of a thing is no sign against it"
     other_way = adherence_title(adherent(at(FLAT, FLAT), at(UP, FLAT)))
     assert other_way.index(HARDLY) < other_way.index(MODERATE)
     assert "Whether the alliance was weak or strong" in adherence_title(adherent(at(FLAT, UP), at(FLAT, UP)))

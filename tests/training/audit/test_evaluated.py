@@ -15,9 +15,10 @@ from data.synthetic.clinic import simulate
 from data.synthetic.plan import Arm, Plan
 from data.synthetic.truth import Truth
 from training.audit.document import Chart, Section, Table, Words
-from training.audit.evaluated.falsified import Control, controls, known_at_intake, slopes, sure_of
+from training.audit.evaluated.falsified import Control, controls, known_at_intake, slopes, sure_of, unchanged
 from training.audit.evaluated.gains import gain_of_first, units
-from training.audit.evaluated.past import e_value
+from training.audit.evaluated.heads import truth_findings, truth_words
+from training.audit.evaluated.past import clear, e_value
 from training.audit.evaluated.section import section
 from training.audit.examined import Examined, examined
 from training.audit.ranked import Ranked, ranked
@@ -107,6 +108,29 @@ def test_where_nobody_is_sent_by_severity_no_control_is_flagged(clinics: Audited
     assert "must come to nothing" not in looked(section(looked_at))
 
 
+def test_controls_that_cannot_fail_are_not_counted_among_those_that_held(clinics: Audited):
+    looked_at = clinics("base", 5)
+    rows = ranked(looked_at)
+    assert rows is not None
+    found = controls(looked_at, rows)
+    assert [one.name for one in found if one.by_design] == ["dealt by lot", "results of others"]
+    assert f"{len(found) - 2} controls that must come to nothing" in " ".join(section(looked_at).says)
+
+
+def test_a_small_difference_that_is_surely_there_is_not_called_chance(clinics: Audited):
+    rows = ranked(clinics("base", 5))
+    assert rows is not None
+    own = rows.offered.percentile(rows.utility)
+    draws = np.random.default_rng(0).normal(size=len(own))
+    rest = draws - np.polyval(np.polyfit(own, draws, 1), own)
+    small = unchanged("age", "age", rest / 200 + 0.0004 * own, rows, 1)
+    assert small.holds
+    assert ("more than chance brings, but 0.10 SD at most" in small.words) == (small.figure.low > 0)
+    sure = unchanged("age", "age", own, rows, 1)
+    assert not sure.holds
+    assert sure.words.endswith("more than chance brings.")
+
+
 def test_where_therapists_do_not_differ_no_gain_is_claimed(clinics: Audited):
     found = section(clinics("null", 6))
     assert "No gain over the next available therapist is shown" in " ".join(found.says)
@@ -179,6 +203,22 @@ def test_predictions_that_did_not_come_true_are_to_be_looked_at(small: Examined)
     assert "Results of outcome lay +0.40 (+0.30 to +0.50) SD from what was predicted" in said
 
 
+def test_an_interval_that_holds_both_one_and_nothing_bears_no_prediction_out():
+    def head(low: float, high: float) -> dict[str, Any]:
+        bias = {"value": 0.0, "low": -0.05, "high": 0.05}
+        return {"r2": {}, "calibration": {"slope": {"value": (low + high) / 2, "low": low, "high": high}, "bias": bias}}
+
+    sure, unsure = {"outcome": head(0.8, 1.2)}, {"outcome": head(0.8, 1.2), "early_dropout": head(-7.0, 13.5)}
+    assert truth_words(sure) == (
+        "For every 1 by which outcome was predicted to differ, it differed by 1.00 (0.80 to 1.20), as it should.",
+    )
+    assert "too uncertain to tell 1, as it should be, from nothing" in truth_words(unsure)[1]
+    assert [one.level for one in truth_findings(sure)] == ["fine"]
+    (found,) = truth_findings(unsure)
+    assert found.level == "note"
+    assert "early dropout" in found.words
+
+
 def test_past_choices_that_cannot_be_valued_are_told_with_the_reason(small: Examined):
     found = section(with_evaluation(small, {"off_policy": {"note": "no value: fewer than 100 clients"}}))
     assert "Past choices could not be valued: no value: fewer than 100 clients." in told(found)
@@ -204,8 +244,17 @@ def test_a_gain_of_past_choices_comes_with_what_could_explain_it_away(small: Exa
     }
     found = told(section(with_evaluation(small, {"off_policy": past})))
     assert f"a ratio of about {e_value(0.2):.1f} each ({e_value(0.1):.1f} for the lower end)" in found
-    assert "worth 99 clients of an experiment, which is little" in found
+    assert "worth 99 clients of an experiment, which is little: the interval itself is rough" in found
     assert "With 800 later clients" in found
+
+
+def test_of_several_gains_of_past_choices_one_must_be_clearer_than_of_one_alone():
+    gain = {"value": 0.2, "low": 0.03, "high": 0.37}  # 1.94 errors from 0
+    assert not clear(gain, 1)
+    sure = {"value": 0.24, "low": 0.07, "high": 0.41}  # 2.32
+    assert clear(sure, 1)
+    assert not clear(sure, 3)
+    assert not clear({"value": 0.0, "low": 0.0, "high": 0.0}, 1)
 
 
 def test_every_way_to_choose_stands_beside_the_model_under_every_regime(small: Examined):

@@ -20,11 +20,12 @@ from training.audit.document import Chart, Section, Table
 from training.audit.examined import Examined
 from training.audit.fairness.cells import EVERYONE, Cells, Drawn, holm
 from training.audit.fairness.choice import Ranking
-from training.audit.fairness.figures import FREE, FULL, UTILITY, Figures, Measured, Tables, landmarks, tables_of
+from training.audit.fairness.figures import FREE, FULL, UTILITY, Figures, Measured, Tables, tables_of
 from training.audit.fairness.found import findings
+from training.audit.fairness.pages import Page
 from training.audit.fairness.people import People, is_need
 from training.audit.fairness.results import Compared, Within, compare
-from training.audit.fairness.section import examine
+from training.audit.fairness.section import examine, gain_lines, nothing
 from training.bands import UNKNOWN
 from training.evaluate import Resamples
 from training.head import used_effects
@@ -156,6 +157,18 @@ def test_results_that_depend_on_the_therapist_for_one_group_only_are_seen_to() -
     assert found.spread.value > 0.3
 
 
+def test_a_group_that_differs_more_from_client_to_client_is_not_taken_for_one_that_depends_on_the_therapist() -> None:
+    alarms = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        therapist, member = np.repeat(np.arange(60), 40), rng.random(2400) < 0.15
+        y = rng.normal(size=2400) * np.where(member, 1.5, 1.0)
+        found = Within.of(y, np.zeros((2400, 1)), therapist, 20, seed).compared("gender", "man", "outcome", member)
+        assert found is not None
+        alarms += found.uneven
+    assert alarms <= 4
+
+
 def test_too_small_a_group_is_not_compared() -> None:
     member = np.arange(400) < 19
     rng = np.random.default_rng(2)
@@ -180,6 +193,19 @@ def test_a_group_of_nine_is_not_shown_and_one_of_ten_is() -> None:
     ten = shown["gender", "ten"]
     assert ten is not None
     assert ten.value == 13.5
+
+
+def test_no_small_group_can_be_worked_out_from_everyone_and_the_others() -> None:
+    """All groups are judged; a table shows neither the small one nor the next, which would give it away."""
+    cells = cells_of({"gender": ["six"] * 6 + ["thirty"] * 30 + ["hundred"] * 100})
+    drawn = cells.mean(np.arange(136.0))
+    wait = Measured(("wait",), tuple(cells.names), drawn)
+    assert [name for name in cells.names if wait.of(name) is None] == [("gender", "six")]
+    page = Page("gender", ("hundred", "six", "thirty"), {wait.about: wait}, (), ())
+    (part,) = page.section().parts
+    told = {row[0]: row[1:] for row in part.rows}
+    assert told["six"] == told["thirty"] == (None, None)
+    assert [told[name][0] for name in ("everyone", "hundred")] == [136, 100]
 
 
 def test_a_group_of_ten_with_nine_known_values_is_not_shown() -> None:
@@ -214,10 +240,9 @@ def test_means_by_group_are_those_of_fairlearn(seed: int) -> None:
 
 
 def test_errors_of_a_trained_bundle_by_group_are_those_of_fairlearn(looked_at: Examined, figures: Figures) -> None:
-    (config,) = [head for head in looked_at.head_configs if head.name == "outcome"]
     goal, head = looked_at.goals["outcome"], looked_at.asked.heads["outcome"]
     rows = goal.known
-    said = looked_at.seen.expected(head, looked_at.asked.place, landmarks(looked_at, config))[rows] / head.info.sd
+    said = looked_at.seen.expected(head, looked_at.asked.place, goal.measured(head.info.landmark))[rows] / head.info.sd
     frame = MetricFrame(
         metrics={"error": mean_absolute_error},
         y_true=goal.value[rows] / head.info.sd,
@@ -277,7 +302,7 @@ def test_a_meaningful_difference_is_judged_as_an_answer_judges_it(looked_at: Exa
         for name, head in made.heads.items():
             effects = pairs.effects[rows][:, used_effects(pairs.design, head.info.parts)]
             own = ranking[rows] if head.info.parts.columns else ranking[rows, :0]
-            sds[name] = head.posterior(own, effects, at).scaled(made._unit(name)[client]).gain_sd()
+            sds[name] = head.posterior(own, effects, at).scaled(looked_at.units[name][client]).gain_sd()
         first = made.first[client] - rows[0]
         spread = utility_sd(sds, looked_at.asked.weighing)[first]
         assert made.meaningful[client] == (chance_worth(made.utility[made.first[client]], float(spread)) >= SURE)
@@ -317,6 +342,24 @@ def test_no_group_may_lose_more_than_a_fiftieth(value: float, error: float, leve
     found = [one for one in findings(told(value, error), []) if "no group may lose" in one.words]
     assert [one.level for one in found] == ([] if level is None else [level])
     assert all(one.page == "group/gender" and "Gender man" in one.words for one in found)
+
+
+def test_a_loss_that_is_not_sure_is_told_and_nobody_says_that_no_group_loses() -> None:
+    unsure = told(-0.10, 0.2)
+    assert findings(unsure, []) == []
+    (line,) = gain_lines(unsure)
+    assert "Of 1 such figures for groups 1 lie below -0.02 SD, the lowest for gender man: -0.10 SD" in line
+    assert "no group loses more than" not in line
+    assert nothing(unsure, []).level == "note"
+    assert "not sure" in nothing(unsure, []).words
+    assert "too few results" in nothing(told(0.19, 0.005), []).words, "nothing asked is nothing found"
+
+
+def test_gains_are_told_as_claims_of_the_model() -> None:
+    (line,) = gain_lines(told(0.19, 0.005))
+    assert line.startswith("By what the model claims")
+    assert "How much of it came true is not known" in line
+    assert "By these claims no group loses more than 0.02 SD" in line
 
 
 def test_a_group_that_gains_less_than_everyone_is_named() -> None:

@@ -16,7 +16,7 @@ from data.synthetic.truth import Truth
 from training.audit.document import Chart, Estimate, Section, Table
 from training.audit.examined import Examined, examined
 from training.audit.reports import FEWEST_CASES, NOT_FOR, RIGHTS, TherapistReport
-from training.audit.therapists.caseload import Caseloads, between, mix_of, mixes
+from training.audit.therapists.caseload import Caseloads, Gathered, between, gathering, mix_of, mixes
 from training.audit.therapists.exposure import Shown, gini, shown, top_share
 from training.audit.therapists.known import Known
 from training.audit.therapists.reliable import Halves
@@ -24,6 +24,7 @@ from training.audit.therapists.section import examine
 from training.audit.therapists.spread import MOST_DRAWN, beyond, caterpillar
 from training.bundle import Bundle
 from training.config import DEFAULT_HEADS, TrainConfig
+from training.evaluate import Figure
 from training.run import train
 
 BLAME = ("ineffective", "poor", "best", "worst", "weak", "bad", "incompetent", "underperform", "failing", "harmful")
@@ -369,6 +370,13 @@ def test_clients_who_gather_are_told_from_clients_who_do_not():
     assert sorted_by.value > 0.9
     planted = between(values + 0.5 * rng.normal(size=60)[therapist], therapist, 200, 0)
     assert planted.low < 0.2 < planted.high
+
+
+def test_that_clients_gather_is_said_only_where_their_interval_says_it():
+    nothing, much = Figure(0.27, -0.1, 0.64), Figure(0.3, 0.2, 0.4)
+    assert "cannot be told" in gathering(Gathered(nothing, nothing))
+    assert "gather with some therapists already" in gathering(Gathered(much, nothing))
+    assert "hardly gather" in gathering(Gathered(Figure(0.0, -0.02, 0.02), Figure(0.0, -0.02, 0.02)))
 
 
 @pytest.mark.parametrize(

@@ -70,12 +70,15 @@ def _findings(looked_at: Examined, courses: Mapping[str, Along]) -> list[Finding
 def _first(ranks: dict[str, Chart], foretells: dict[str, Chart]) -> list[str]:
     found = []
     if ranks:
-        found.append(f"What moves the order of therapists most: {next(iter(ranks.values())).title}.")
+        found.append(
+            f"Of the features on record, most moves the order of therapists: {next(iter(ranks.values())).title}."
+        )
     else:
         found.append("No feature moves the order of therapists: only what their own cases tell does, if anything.")
     if foretells:
         found.append(
-            f"What moves the prognosis most, whoever the therapist is: {next(iter(foretells.values())).title}."
+            "Most moves the prognosis of one result or another, whoever the therapist is: "
+            f"{next(iter(foretells.values())).title}."
         )
     return found
 

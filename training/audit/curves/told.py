@@ -11,6 +11,9 @@ from training.evaluate import Figure
 FIELD_R = "0.22 to 0.28"
 FIELD_ADJUSTED = "0.23 to 0.31"
 MODERATE, HARDLY = "moderate adherence went with the best results", "adherence hardly mattered"
+UNTOLD = "it cannot be told whether adherence mattered"
+SMALL = 0.2
+"""A difference, in SD, that this field calls small: with intervals inside it something hardly matters."""
 NOT_ADVICE = "This is what went together, not what caused what, and no advice on how to work."
 
 
@@ -91,7 +94,7 @@ def does(at: AdherenceAt) -> str:
         return "moderate adherence went with the least good results"
     if apart(at.rise):
         return f"more adherence went with {'better' if apart(at.rise) > 0 else 'less good'} results"
-    return HARDLY
+    return HARDLY if all(abs(end) <= SMALL for one in (at.bend, at.rise) for end in (one.low, one.high)) else UNTOLD
 
 
 def adherence_chart(curve: AdherenceCurve, head: str) -> Chart:
@@ -134,8 +137,15 @@ def adherence_says(curve: AdherenceCurve) -> list[str]:
         "Barber and others (2006) found that adherence hardly mattered where the alliance was strong, and that "
         "moderate adherence did best where it was weak"
     )
-    alike = does(weak) == MODERATE and does(strong) == HARDLY
-    seen = "these data show the same" if alike else "these data do not show just that"
+    alike = does(weak) == MODERATE and does(strong) == HARDLY and apart(curve.change_of_bend) > 0
+    untold = UNTOLD in (does(weak), does(strong)) or not apart(curve.change_of_bend)
+    seen = (
+        "these data show the same"
+        if alike
+        else "these data cannot tell whether it is so here"
+        if untold
+        else "these data do not show just that"
+    )
     return [
         f"{adherence_title(curve)}. Moderate adherence beside the mean of low and high adherence: "
         f"{said(weak.bend, 'SD')} with a weak alliance and {said(strong.bend, 'SD')} with a strong one; the two differ "

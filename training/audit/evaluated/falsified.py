@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from training.audit.examined import Examined
-from training.audit.ranked import FEWEST_CLIENTS, Ranked, prognosis
+from training.audit.ranked import FEWEST_CLIENTS, Ranked
 from training.evaluate import LEVEL, Figure, rank_validity
 
 Floats = npt.NDArray[np.float64]
@@ -39,6 +39,8 @@ class Control:
     holds: bool
     words: str
     n: int
+    by_design: bool = False
+    """Made so that it comes to nothing: it shows what chance brings, and cannot show that anything is amiss."""
 
 
 def controls(looked_at: Examined, ranked: Ranked) -> list[Control]:
@@ -88,7 +90,7 @@ def _dealt_by_lot(ranked: Ranked, rng: np.random.Generator) -> Control:
         f"{figure.value:+.2f} SD ({figure.low:+.2f} to {figure.high:+.2f}) from the lowest to the highest rank; with "
         f"the one really seen by {real:+.2f}, " + ("more than the lot brings." if beyond else "no more than the lot.")
     )
-    return Control("dealt by lot", figure, figure.low <= 0 <= figure.high, words, ranked.clients)
+    return Control("dealt by lot", figure, figure.low <= 0 <= figure.high, words, ranked.clients, by_design=True)
 
 
 def _results_of_others(ranked: Ranked, rng: np.random.Generator) -> Control:
@@ -100,9 +102,9 @@ def _results_of_others(ranked: Ranked, rng: np.random.Generator) -> Control:
     figure = _of_draws(_slopes_of_many(shuffled, regressor, control))
     words = (
         f"With the results of other clients, dealt out at random, they rise by {figure.value:+.2f} SD "
-        f"({figure.low:+.2f} to {figure.high:+.2f}) from the lowest to the highest rank: nothing, as it must be."
+        f"({figure.low:+.2f} to {figure.high:+.2f}) from the lowest to the highest rank: that is what chance brings."
     )
-    return Control("results of others", figure, figure.low <= 0 <= figure.high, words, int(known.sum()))
+    return Control("results of others", figure, figure.low <= 0 <= figure.high, words, int(known.sum()), by_design=True)
 
 
 def _slopes_of_many(responses: Floats, regressor: Floats, control: Floats) -> Floats:
@@ -118,22 +120,29 @@ def _before_treatment(looked_at: Examined, ranked: Ranked) -> list[Control]:
     if (~np.isnan(severity)).sum() >= FEWEST_CLIENTS:
         asked.append(("severity at intake", "how severe symptoms were at intake", severity))
     for head in ranked.heads:
-        expected = prognosis(looked_at, head.name)[rows]
+        expected = looked_at.prognoses[head.name][rows]
         if np.ptp(expected) > 0:
             said = f"the {head.name} to be expected whoever the therapist is"
             asked.append((f"prognosis of {head.name}", said, expected))
-    return [_unchanged(name, said, values, ranked, len(asked)) for name, said, values in asked]
+    return [unchanged(name, said, values, ranked, len(asked)) for name, said, values in asked]
 
 
-def _unchanged(name: str, said: str, values: Floats, ranked: Ranked, many: int) -> Control:
+def unchanged(name: str, said: str, values: Floats, ranked: Ranked, many: int) -> Control:
     """What was so before treatment as if it were a result, one of `many` such controls, by the rank of who was seen."""
     scaled = (values - np.nanmean(values)) / np.nanstd(values)
     figure = rank_validity(scaled, ranked.utility, ranked.offered, np.ones(len(scaled)), ranked.resamples)
-    holds = abs(figure.value) <= SMALL or abs(figure.value) <= sure_of(many) * _error(figure)
+    chance = abs(figure.value) <= sure_of(many) * _error(figure)
+    holds = chance or abs(figure.value) <= SMALL
     slope = f"{figure.value:+.2f} SD ({figure.low:+.2f} to {figure.high:+.2f})"
-    end = "within what chance brings" if holds else "more than chance brings"
+    end = _ending(chance, holds)
     words = f"From the lowest to the highest rank of the therapist seen, {said} changes by {slope}, {end}."
     return Control(name, figure, holds, words, int((~np.isnan(values)).sum()))
+
+
+def _ending(chance: bool, holds: bool) -> str:
+    if chance:
+        return "within what chance brings"
+    return f"more than chance brings, but {SMALL:.2f} SD at most" if holds else "more than chance brings"
 
 
 def known_at_intake(looked_at: Examined) -> Iterator[Control]:

@@ -82,15 +82,14 @@ def truth_words(heads: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
 def _told(name: str, head: Mapping[str, Any]) -> list[str]:
     lines, found = [], head.get("calibration", {})
     if found.get("slope"):
-        told = "as they should" if _near_one(found["slope"]) else "which is not 1"
         lines.append(
             f"For every 1 by which {name} was predicted to differ, it differed by "
-            f"{said(found['slope'], sign=False)}, {told}."
+            f"{said(found['slope'], sign=False)}, {_beside_one(found['slope'])}."
         )
     inside = head.get("intervals", {}).get("coverage", {})
     if "covered" in inside.get("80", {}):
         one = inside["80"]
-        told = "as promised" if one["holds"] else "not as promised"
+        told = "within what chance brings of that" if one["holds"] else "not as promised"
         lines.append(
             f"Of intervals of {name} that should hold 80 % of results, {one['covered']:.1%} were held, "
             f"{told} ({one['n']:,} results)."
@@ -105,14 +104,29 @@ def _told(name: str, head: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _near_one(slope: Mapping[str, float]) -> bool:
-    return slope["low"] <= 1 <= slope["high"]
+def _beside_one(slope: Mapping[str, float]) -> str:
+    """What the interval says: an interval that holds both 1 and 0 bears nothing out."""
+    if not slope["low"] <= 1 <= slope["high"]:
+        return "which is not 1"
+    return "as it should" if slope["low"] > 0 else "too uncertain to tell 1, as it should be, from nothing at all"
+
+
+def _open(head: Mapping[str, Any]) -> bool:
+    """Whether the test was too small to tell predictions that come true from such as foretell nothing."""
+    slope = head.get("calibration", {}).get("slope")
+    return not slope or slope["low"] <= 0 <= slope["high"]
 
 
 def truth_findings(heads: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
     """What a person should look at before signing; the limits are those of the gate."""
     found = [one for name, head in heads.items() for one in _looked(plain(name), head)]
-    return found or [Finding(level="fine", words="Predictions came true within the limits of the gate.")]
+    if found:
+        return found
+    told = "Predictions came true within the limits of the gate"
+    if unsure := [plain(name) for name, head in heads.items() if _open(head)]:
+        words = f"{told}, but the test is too small to tell those of {', '.join(unsure)} from such as foretell nothing."
+        return [Finding(level="note", words=words, page="section/evaluation")]
+    return [Finding(level="fine", words=f"{told}.", page="section/evaluation")]
 
 
 def _looked(name: str, head: Mapping[str, Any]) -> list[Finding]:

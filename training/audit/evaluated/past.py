@@ -7,6 +7,7 @@ Ding 2017, "Sensitivity analysis in observational research: introducing the E-va
 
 import math
 from collections.abc import Iterator, Mapping
+from statistics import NormalDist
 from typing import Any
 
 from training.audit.document import Cell, Column, Estimate, Finding, Part, Table, Words
@@ -25,6 +26,13 @@ def e_value(gain: float) -> float:
     """The E-value of a gain in SD; 1, which is nothing at all, for none."""
     ratio = math.exp(0.91 * max(gain, 0.0))
     return ratio + math.sqrt(ratio * (ratio - 1))
+
+
+def clear(gain: Mapping[str, float], many: int) -> bool:
+    """Whether a gain with its 90 % interval is told from nothing at the two-sided .05 shared by `many` of them."""
+    normal = NormalDist()
+    error = (gain["high"] - gain["low"]) / (2 * normal.inv_cdf(0.95))
+    return gain["low"] > 0 and gain["value"] > normal.inv_cdf(1 - 0.025 / many) * error
 
 
 def past_parts(found: Mapping[str, Any]) -> list[Part]:
@@ -59,16 +67,19 @@ def _caveats(found: Mapping[str, Any], heads: Mapping[str, Mapping[str, Any]]) -
     for name, head in heads.items():
         one = head["policies"]["top_tenth"]
         if isinstance(one["gain"], Mapping):
-            yield _explained_away(name, one["gain"], one["effective_size"], one["clients"])
+            yield _explained_away(name, one["gain"], one["effective_size"], one["clients"], len(heads))
 
 
-def _explained_away(name: str, gain: Mapping[str, float], effective: float, clients: int) -> str:
+def _explained_away(name: str, gain: Mapping[str, float], effective: float, clients: int, many: int) -> str:
     size = f"What {clients:,} clients say of it is worth {effective:,.0f} clients of an experiment" + (
-        ", which is little" if effective < ROUGH else ""
+        ", which is little: the interval itself is rough" if effective < ROUGH else ""
     )
-    told = f"{plain(name)}: choosing among the top tenth would bring {said(gain)} SD over next available. {size}."
-    if gain["low"] <= 0:
-        return f"{told} That is not told from nothing."
+    told = (
+        f"{plain(name)}: choosing among the top tenth is valued at {said(gain)} SD over next available (90 % "
+        f"interval). {size}."
+    )
+    if not clear(gain, many):
+        return f"{told} That is not told from nothing{f', of {many} results looked at' if many > 1 else ''}."
     return (
         f"{told} To explain it away, something unrecorded would have to go with who sees whom, and with the result, by "
         f"a ratio of about {e_value(gain['value']):.1f} each ({e_value(gain['low']):.1f} for the lower end)."

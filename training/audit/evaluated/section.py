@@ -101,13 +101,20 @@ def _says(looked_at: Examined, rows: Ranked | None, found: Sequence[Control]) ->
         yield _beside(utility)
         yield _proven(looked_at)
     if found:
-        failed = [control.name for control in found if not control.holds]
-        yield (
-            f"{len(found)} controls that must come to nothing were tried: "
-            + (f"{', '.join(failed)} did not; see below." if failed else "all did.")
-        )
+        yield _controlled(found)
     if rows is None:
         yield "Controls on the ranking could not be tried: too few clients with a choice have a result."
+
+
+def _controlled(found: Sequence[Control]) -> str:
+    """How many controls that could have failed did; those that cannot fail count for nothing."""
+    tried = sum(not control.by_design for control in found)
+    failed = [control.name for control in found if not control.holds]
+    if failed:
+        return f"{tried} controls that must come to nothing were tried: {', '.join(failed)} did not; see below."
+    if not tried:
+        return "No control that could have shown something amiss could be tried."
+    return f"{tried} controls that must come to nothing, and might not have, were tried: all did."
 
 
 def _who(evaluation: Mapping[str, Any]) -> str:

@@ -123,6 +123,18 @@ def losses(figures: Figures) -> Iterator[Finding]:
         yield Finding(level="stop" if more.adjusted < ALPHA else "look", words=_capital(words), page=one.page)
 
 
+def lowest(figures: Figures) -> tuple[Asked | None, int, int]:
+    """The lowest expected gain of any group (None: none is known), and how many of how many lie below `LOSS`."""
+    every = [
+        (float(gain.drawn.value[place]), Asked(gain, name, place, 1.0))
+        for gain in _gains(figures)
+        for place, name in enumerate(gain.names)
+        if name != EVERYONE and not np.isnan(gain.drawn.value[place])
+    ]
+    below = sum(value < LOSS for value, _ in every)
+    return (min(every, key=lambda one: one[0])[1] if every else None), below, len(every)
+
+
 def _gains_less(figures: Figures) -> Iterator[Finding]:
     """Groups that gain less than everyone does, by more than may be: one finding for each."""
     gains = _gains(figures)

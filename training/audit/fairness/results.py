@@ -168,7 +168,8 @@ class Within:
         """SD over therapists of the group's results beside the gap, and the chance of so much if it were the margin.
 
         The estimate is of the products of two clients of one therapist; the chance is Cochran's, with the margin's
-        variance beside that of the results.
+        variance beside that of the results: of everyone's, or of the group's with one therapist where that is larger,
+        for a group may differ more from client to client, whoever the therapist is.
         """
         who = self.therapist[member]
         count = np.bincount(who, minlength=self.resamples.clusters).astype(np.float64)
@@ -177,7 +178,9 @@ class Within:
         total = np.bincount(who, weights=rest[member], minlength=len(count))
         squares = np.bincount(who, weights=rest[member] ** 2, minlength=len(count))
         seen = count > 0
-        cochran = (total[seen] ** 2 / count[seen] ** 2 / (self.variance / count[seen] + MARGIN**2)).sum()
+        own = (squares.sum() - (total[seen] ** 2 / count[seen]).sum()) / max(count.sum() - seen.sum(), 1)
+        variance = max(self.variance, float(own))
+        cochran = (total[seen] ** 2 / count[seen] ** 2 / (variance / count[seen] + MARGIN**2)).sum()
         chance = float(chi2.sf(cochran, seen.sum() - 1))
         product, pairs = total**2 - squares, count * (count - 1)
         drawn = (self.resamples.counts @ product) / np.maximum(self.resamples.counts @ pairs, 1.0)

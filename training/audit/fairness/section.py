@@ -6,7 +6,7 @@ from training.audit.document import Column, Finding, Section, Table
 from training.audit.examined import Examined
 from training.audit.fairness.cells import EVERYONE
 from training.audit.fairness.figures import FREE, UTILITY, Figures, Tables, tables_of
-from training.audit.fairness.found import LOSS, findings, least_gain, losses
+from training.audit.fairness.found import LOSS, findings, least_gain, losses, lowest
 from training.audit.fairness.pages import Page
 from training.audit.fairness.results import MARGIN, Compared, compare
 from training.audit.fairness.words import attribute_words, head_words, listed, named, short_words, with_interval
@@ -25,7 +25,7 @@ def examine(looked_at: Examined) -> tuple[Section, dict[str, Section]]:
         id="groups",
         title=TITLE,
         says=tuple(_says(looked_at, tables, figures, compared)),
-        findings=tuple(found) or (_nothing(),),
+        findings=tuple(found) or (nothing(figures, compared),),
         parts=tuple(_parts(pages, figures, compared)),
     )
     return section, pages
@@ -44,9 +44,24 @@ def _page(
     return Page(name, tuple(groups), figures, own, tuple(f for f in found if f.page == f"group/{name}")).section()
 
 
-def _nothing() -> Finding:
-    words = "No group would lose by the ranking, and none surely does worse than its need explains."
-    return Finding(level="fine", words=words, page="section/groups")
+def nothing(figures: Figures, compared: Sequence[Compared]) -> Finding:
+    """What may be said where nothing was found: that nothing was found is no proof where little could be asked."""
+    least, below, _ = lowest(figures)
+    lost = (
+        "what the ranking brings to groups is not known"
+        if least is None
+        else f"that no group would lose more than {-LOSS:.2f} SD by the ranking is not sure"
+        if below
+        else f"by what the model claims no group would lose more than {-LOSS:.2f} SD by the ranking"
+    )
+    worse = (
+        "none surely does worse than its need explains"
+        if compared
+        else "there are too few results to ask whether one does worse than its need explains"
+    )
+    fine = least is not None and not below and bool(compared)
+    words = f"{lost[0].upper()}{lost[1:]}, and {worse}."
+    return Finding(level="fine" if fine else "note", words=words, page="section/groups")
 
 
 def _says(e: Examined, tables: Tables, figures: Figures, compared: Sequence[Compared]) -> Iterator[str]:
@@ -61,7 +76,7 @@ def _says(e: Examined, tables: Tables, figures: Figures, compared: Sequence[Comp
         yield "Nothing was tested: errors are those on the clients that the model learned from, and look too small."
     if tables.ranking is not None:
         yield _choice_line(e)
-    yield from _gain_lines(figures)
+    yield from gain_lines(figures)
     yield from _result_lines(compared)
     yield from _agreement_lines(figures)
     yield (
@@ -79,7 +94,8 @@ def _choice_line(e: Examined) -> str:
     )
 
 
-def _gain_lines(figures: Figures) -> Iterator[str]:
+def gain_lines(figures: Figures) -> Iterator[str]:
+    """What the ranking claims to bring, to whom least, how much came true, and whether any group loses."""
     least = least_gain(figures)
     if least is None:
         yield "Nobody had a choice that could be scored, so what the ranking brings to each group is unknown."
@@ -88,15 +104,34 @@ def _gain_lines(figures: Figures) -> Iterator[str]:
     everyone, own = gain.of(EVERYONE), gain.of(name)
     if everyone is None or own is None:
         return
-    lost = len(list(losses(figures)))
     yield (
-        f"The ranking's first choice is expected to bring {with_interval(everyone)} over the next available therapist "
-        f"where all can choose freely; least for {named(name)}, {with_interval(own)}. "
-        + (
-            f"For groups there are {lost} figures that show a loss."
-            if lost
-            else f"No group loses more than {-LOSS:.2f} SD."
-        )
+        f"By what the model claims, the ranking's first choice brings {with_interval(everyone)} over the next "
+        f"available therapist where all can choose freely; least for {named(name)}, {with_interval(own)}. These "
+        f"intervals are over clients, and take the model as right. {_came_true(figures)}{_loses(figures)}"
+    )
+
+
+def _came_true(figures: Figures) -> str:
+    true = figures.get(("true", UTILITY))
+    found = None if true is None else true.of(EVERYONE)
+    if found is None:
+        return "How much of it came true is not known. "
+    told = f"of each SD claimed {with_interval(found)} came true. "
+    return f"O{told[1:]}" if found.low is not None and found.low > 0 else f"Whether it came true is not shown: {told}"
+
+
+def _loses(figures: Figures) -> str:
+    if lost := len(list(losses(figures))):
+        return f"For groups there are {lost} figures that show a loss."
+    least, below, every = lowest(figures)
+    found = None if least is None else least.measured.of(least.name)
+    if least is None or found is None or not below:
+        return f"By these claims no group loses more than {-LOSS:.2f} SD."
+    _, head, regime = least.measured.about
+    return (
+        f"Of {every} such figures for groups {below} lie below {LOSS:+.2f} SD, the lowest for {named(least.name)}: "
+        f"{with_interval(found)} in {head_words(head)} under {regime}. With so many figures that may be chance; it is "
+        "not shown that no group loses."
     )
 
 
@@ -140,7 +175,7 @@ def _overview(pages: Mapping[str, Section], figures: Figures, compared: Sequence
     """A line for each attribute: who gains least, who does worst given the need, what was found."""
     gain, rows = figures.get(("gain", UTILITY, FREE)), []
     for name, page in pages.items():
-        own = [] if gain is None else [(gain.of(n), n) for n in gain.names if n[0] == name]
+        own = [] if gain is None else [(gain.told(n), n) for n in gain.names if n[0] == name]
         shown = [(one.value, n, one) for one, n in own if one is not None]
         least = min(shown, key=lambda one: one[0]) if shown else None
         gaps = [(one.gap.value, one, one.gap) for one in compared if one.attribute == name and one.gap is not None]
@@ -179,9 +214,9 @@ def _agreement(figures: Figures) -> Table:
     abouts = [("agrees", "alone"), ("given up", "alone"), ("agrees", "equal"), ("given up", "equal")]
     first = figures[abouts[0]]
     rows = tuple(
-        (named(name), *(figures[about].of(name) for about in abouts))
+        (named(name), *(figures[about].told(name) for about in abouts))
         for name in first.names
-        if first.of(name) is not None
+        if first.told(name) is not None
     )
     columns = (
         Column(name="group", label="group"),
@@ -190,5 +225,7 @@ def _agreement(figures: Figures) -> Table:
         Column(name="agrees_equal", label="same first by equal weights", unit="share"),
         Column(name="given_up_equal", label="utility given up", unit="SD"),
     )
-    note = "Beside the weights of this model. Groups under 10 are not shown."
+    note = (
+        "Beside the weights of this model. Groups under 10 are not shown, nor one from which they could be worked out."
+    )
     return Table(id="weights", title="How much the weights matter", columns=columns, rows=rows, note=note)

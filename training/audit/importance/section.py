@@ -117,8 +117,9 @@ def _order(ranking: Sequence[FeatureImportance], contributed: Contributions | No
         return "Nothing clearly drives the order of therapists: no feature and no track record changes it for sure."
     told = [f"{plain(one.name)} {_changed(one.matching[UTILITY])}" for one in first[:4]]
     return (
-        f"What most changes who comes first for a client: {listed(told)}. The numbers say for how many of 100 clients "
-        "someone else would stand first without it; in brackets, here and below, are 95 % intervals."
+        f"Of what clearly drives the order, most changes who comes first for a client: {listed(told)}. The numbers say "
+        "for how many of 100 clients someone else would stand first without it; in brackets, here and below, are 95 % "
+        "intervals."
     )
 
 
@@ -167,7 +168,7 @@ def _prognosis(looked_at: Examined, found: Importance) -> list[str]:
 def _idle(features: Sequence[FeatureImportance]) -> str:
     idle = [one for one in features if one.verdict in ("noise", "unused") and one.kind != "results"]
     count = sum(one.kind != "results" for one in features)
-    return f"Of {count} features, {len(idle)} show no sign that they matter; their pages say so."
+    return f"Of {count} features, {len(idle)} show no sign that they matter, which does not show that they do not."
 
 
 def _look(found: Importance) -> str:
@@ -186,6 +187,7 @@ def _measured(looked_at: Examined, found: Importance) -> str:
     if looked_at.tested is not None:
         how += ", with the model as it was before the test; coefficients are those of the model that is served"
     return (
-        f"{how}. Intervals come from drawing therapists again with all their clients. What the model goes by is not "
-        "what causes results."
+        f"{how}. Intervals come from drawing the therapists of these clients again, and take the model as it is: how "
+        "sure the model itself is of a feature its coefficients and refits say, on the feature's page. What the model "
+        "goes by is not what causes results."
     )

@@ -126,7 +126,7 @@ def words(found: Caseloads) -> Iterator[str]:
             continue
         yield (
             f"Of the differences between clients in {kind}, {_share(gathered.seen)} lie between therapists as clients "
-            f"were assigned, and {_share(gathered.first)} would with the ranking's first choice: {_verdict(gathered)}."
+            f"were assigned, and {_share(gathered.first)} would with the ranking's first choice: {gathering(gathered)}."
         )
 
 
@@ -136,13 +136,14 @@ def _share(one: Figure) -> str:
     )
 
 
-def _verdict(one: Gathered) -> str:
+def gathering(one: Gathered) -> str:
+    """Whether such clients gather, and whether the ranking adds to it, as far as the intervals tell."""
     if _more(one):
         return "the ranking would bring such clients together with some therapists"
-    if one.seen.value >= MUCH:
+    if one.seen.value >= MUCH and one.seen.low > 0:
         return "such clients gather with some therapists already, and the ranking does not clearly add to it"
-    if one.first.high >= MUCH:
-        return "whether the ranking would bring such clients together cannot be told from so few clients"
+    if max(one.first.high, one.seen.high) >= MUCH:
+        return "whether such clients gather, or the ranking would bring them together, cannot be told from so few"
     return "such clients hardly gather with some therapists, and the ranking would not change that"
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from training.card.data import card_of
+from training.card.facts import counted_groups
 from training.card.model_card import model_card
 from training.pictures import draw
 from training.run import Trained
@@ -119,3 +120,12 @@ def test_a_fit_without_therapists_can_be_drawn_too(trained: Trained, tmp_path: P
     bare = replace(solution, prior=solution.prior[:0, :0], within=solution.within[:, :0, :0])
     learned = replace(trained.learned["outcome"], head=replace(trained.bundle.heads["outcome"], solution=bare))
     assert len(draw(replace(trained, learned={"outcome": learned}), tmp_path)) == 4
+
+
+def test_no_small_group_of_the_test_can_be_worked_out_from_the_card() -> None:
+    rows = [("gender", "woman", 115), ("gender", "man", 58), ("gender", "non_binary", None), ("payer", "own", 175)]
+    groups = [{"attribute": attribute, "group": group, "n": n} for attribute, group, n in rows]
+    assert counted_groups({"utility": {"groups": groups}}) == {
+        "gender": {"woman": 115, "man": None, "non_binary": None},
+        "payer": {"own": 175},
+    }

@@ -58,18 +58,23 @@ def _traits(bundle: Bundle, traits: Mapping[str, Sequence[str]]) -> str:
     return "; ".join(told) + "."
 
 
-def _groups(evaluation: Mapping[str, Any]) -> dict[str, dict[str, int | None]]:
-    """Attribute -> group -> clients of the test with a choice; None where too few to be shown."""
+def counted_groups(evaluation: Mapping[str, Any]) -> dict[str, dict[str, int | None]]:
+    """Attribute -> group -> clients of the test with a choice; None where too few to be shown, and for the smallest
+    beside such a group, or the total would give it away."""
     found: dict[str, dict[str, int | None]] = {}
     heads = evaluation.get("heads", {}).values()
     counted: list[Mapping[str, Any]] = evaluation.get("utility", {}).get("groups", [])
     for row in counted or next((head["groups"] for head in heads if "groups" in head), []):
         found.setdefault(row["attribute"], {})[row["group"]] = row["n"]
+    for rows in found.values():
+        shown = [(n, group) for group, n in rows.items() if n is not None]
+        if shown and len(shown) < len(rows):
+            rows[min(shown)[1]] = None
     return found
 
 
 def _people(evaluation: Mapping[str, Any]) -> dict[str, str]:
-    groups = _groups(evaluation)
+    groups = counted_groups(evaluation)
     if not groups:
         return {
             "represented": "Not known: nothing was tested by group.",
@@ -80,9 +85,14 @@ def _people(evaluation: Mapping[str, Any]) -> dict[str, str]:
     few = [f"{_plain(name)} {_plain(group)}" for name, rows in groups.items() for group in _few(rows)]
     minors = groups.get("age_band", {}).get("under_18", 0)
     return {
-        "represented": f"Clients of the test with a choice (fewer than {FEWEST_IN_CELL} are not counted out): {told}.",
+        "represented": (
+            f"Clients of the test with a choice (not shown: fewer than {FEWEST_IN_CELL}, or the number would tell "
+            f"another's): {told}."
+        ),
         "unseen": f"groups with fewer than {LEAST_NAMED} clients in the test: {', '.join(few) or 'none was counted'}",
-        "minors": f"fewer than {FEWEST_IN_CELL} under 18." if minors is None else f"{minors:,} under 18.",
+        "minors": "not shown, as too few are under 18 or of unknown age."
+        if minors is None
+        else f"{minors:,} under 18.",
     }
 
 
@@ -95,8 +105,7 @@ def _plain(name: str) -> str:
 
 
 def _counted(rows: Mapping[str, int | None]) -> str:
-    few = f"under {FEWEST_IN_CELL}"
-    return ", ".join(f"{_plain(group)} {few if n is None else format(n, ',')}" for group, n in rows.items())
+    return ", ".join(f"{_plain(group)} {'not shown' if n is None else format(n, ',')}" for group, n in rows.items())
 
 
 def _figures(manifest: Manifest, evaluation: Mapping[str, Any]) -> dict[str, str]:

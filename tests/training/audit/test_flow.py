@@ -16,9 +16,9 @@ from training.audit.document import Chart, Estimate, Section, Table
 from training.audit.examined import Examined
 from training.audit.flow.change import UNTREATED, change_table
 from training.audit.flow.counts import REASONS, Courses
-from training.audit.flow.losses import Answers, findings, shares, wilson
+from training.audit.flow.losses import Answers, Share, findings, group_table, shares, wilson
 from training.audit.flow.section import section
-from training.audit.flow.unseen import ABSTAINS, NOT_SEEN, RANKS, kinds, lines
+from training.audit.flow.unseen import ABSTAINS, NOT_SEEN, RANKS, Kind, kinds, lines, tables
 
 Tables = Callable[..., Dataset]
 
@@ -298,3 +298,25 @@ def test_nothing_that_is_said_blames_anyone(whole: Section) -> None:
     said = whole.model_dump_json().lower()
     assert not any(word in said for word in ("ineffective", "poor ", "best ", "worst", "failing", "bad "))
     assert np.isfinite(len(said))
+
+
+def test_no_small_group_can_be_worked_out_from_the_total_and_the_others() -> None:
+    sizes = {"woman": 300, "man": 200, "non_binary": 30, "unknown": 6}
+    rows = group_table([Share("gender", name, "started", n - 1, n) for name, n in sizes.items()]).rows
+    assert [(row[1], row[2], row[3] is None) for row in rows] == [
+        ("woman", 300, False),
+        ("man", 200, False),
+        ("non binary", None, True),
+        ("not on record", None, True),
+    ]
+
+
+def test_no_small_kind_can_be_worked_out_from_the_others() -> None:
+    of = [Kind("language", name, n, n) for name, n in (("en", 300), ("es", 40), ("ko", 3), ("fr", 0))]
+    rows = [row[1:] for table in tables(of) for row in table.rows]
+    assert sorted(rows, key=lambda row: str(row[0])) == [
+        ("en", "seen", 300, 300),
+        ("es", "seen", None, None),
+        ("fr", "not seen", 0, 0),
+        ("ko", "hardly seen", None, None),
+    ]

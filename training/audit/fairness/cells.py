@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.stats import t as student
 
 from training.audit.document import Estimate
+from training.audit.harm.hiding import told_apart
 from training.calibration import FEWEST_IN_CELL
 from training.evaluate import DIGITS, LEVEL, Resamples
 from training.groups import Groups, cells
@@ -39,6 +40,8 @@ class Drawn:
     """Rows behind each."""
     least: Floats | None = None
     """Standard errors that those of the resamples may not fall below: the rows of a small cell may be alike by luck."""
+    told: Bools | None = None
+    """Which cells a table may show beside everyone and the other groups; all are judged. None: whatever is known."""
 
     @cached_property
     def estimates(self) -> list[Estimate | None]:
@@ -66,7 +69,7 @@ class Drawn:
 
     def less_everyone(self) -> "Drawn":
         """Each cell's figure less everyone's, over the same resamples."""
-        return Drawn(self.value - self.value[0], self.draws - self.draws[:, :1], self.n, self.least)
+        return Drawn(self.value - self.value[0], self.draws - self.draws[:, :1], self.n, self.least, self.told)
 
     def below(self, margin: float) -> Floats:
         """One-sided chance of a figure this low if the truth were `margin`, by Student's t; NaN: not judged."""
@@ -104,6 +107,10 @@ class Cells:
         """Rows in each cell."""
         return np.asarray(self.member.sum(axis=0))
 
+    def told(self, n: Ints) -> Bools:
+        """Which cells may be shown in one table, with `n` rows behind each."""
+        return told_apart([attribute for attribute, _ in self.names], n)
+
     def mean(self, values: Floats, weight: Floats | None = None) -> Drawn:
         """Weighted mean of the values (rows,) of each cell; NaN values are left out."""
         known = self.member & ~np.isnan(values)[:, None]
@@ -117,7 +124,7 @@ class Cells:
         with np.errstate(divide="ignore", invalid="ignore"):
             value = np.where(shown, total[:width] / total[width:], np.nan)
             draws = np.where(shown, drawn[:, :width] / drawn[:, width:], np.nan)
-            return Drawn(value, draws, n, spread / np.sqrt(np.maximum(n, 1)))
+            return Drawn(value, draws, n, spread / np.sqrt(np.maximum(n, 1)), self.told(n))
 
     def slope(self, response: Floats, regressor: Floats, control: Floats, weight: Floats) -> Drawn:
         """Slope of the response on a regressor in each cell, beside an intercept and a control (rows,).

@@ -45,6 +45,11 @@ class Measured:
         """The figure of a cell; None where too few are behind it."""
         return self.drawn.estimates[self.place[name]] if name in self.place else None
 
+    def told(self, name: Named) -> Estimate | None:
+        """The same as a table shows it: None, too, where a smaller group's could be worked out from it."""
+        told = self.drawn.told
+        return self.of(name) if told is None or name not in self.place or told[self.place[name]] else None
+
     def n(self, name: Named) -> int:
         """Rows behind it."""
         return int(self.drawn.n[self.place[name]]) if name in self.place else 0
@@ -165,7 +170,7 @@ def _ever_first(made: Ranking, cells: Cells) -> Drawn:
         for mine in cells.member.T
     ]
     value = np.where(cells.count >= FEWEST_IN_CELL, shares, np.nan)
-    return Drawn(value, np.full((1, len(shares)), np.nan), cells.count)
+    return Drawn(value, np.full((1, len(shares)), np.nan), cells.count, told=cells.told(cells.count))
 
 
 def landmarks(e: Examined, config: HeadConfig) -> Floats:

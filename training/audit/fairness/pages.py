@@ -14,7 +14,10 @@ from training.audit.fairness.words import attribute_words, group_words, head_wor
 from training.bands import UNKNOWN
 from training.calibration import FEWEST_IN_CELL
 
-SUPPRESSED = f"Empty: fewer than {FEWEST_IN_CELL} clients, not shown. Intervals are 95 %, therapists resampled."
+SUPPRESSED = (
+    f"Empty: not shown, as fewer than {FEWEST_IN_CELL} clients are behind it or behind what could be worked out from "
+    "it. Intervals are 95 %, therapists resampled."
+)
 
 
 @dataclass(frozen=True)
@@ -128,8 +131,7 @@ class Page:
         shown = [(self.figures[about], column) for about, column in columns if about in self.figures]
         most = max((one for one, _ in shown), key=lambda one: one.n(EVERYONE))
         rows = [
-            (group_words(group), _count(most.n((attribute, group))), *(one.of((attribute, group)) for one, _ in shown))
-            for attribute, group in self.names
+            (group_words(name[1]), _count(most, name), *(one.told(name) for one, _ in shown)) for name in self.names
         ]
         head = (Column(name="group", label="group"), Column(name="n", label="clients", digits=0))
         return Table(
@@ -180,12 +182,12 @@ def _chance(one: Compared) -> Cell:
     return None if np.isnan(one.chances[1]) else round(one.chances[1], 3)
 
 
-def _count(n: int) -> Cell:
-    return n if n >= FEWEST_IN_CELL else None
+def _count(of: Measured, name: Named) -> Cell:
+    return None if of.told(name) is None else of.n(name)
 
 
 def _shown(measured: Measured, names: Sequence[Named]) -> list[tuple[Named, Estimate]]:
-    found = [(name, measured.of(name)) for name in names]
+    found = [(name, measured.told(name)) for name in names]
     return [(name, one) for name, one in found if one is not None]
 
 

@@ -12,6 +12,7 @@ from training.audit.document import Chart, Column, Estimate, Finding, Table
 from training.audit.fairness.cells import ALPHA, FEWEST_JUDGED, holm
 from training.audit.fairness.words import attribute_words, group_words, named
 from training.audit.flow.counts import Courses
+from training.audit.harm.hiding import told_apart
 from training.bands import UNKNOWN
 from training.calibration import FEWEST_IN_CELL
 from training.evaluate import DIGITS
@@ -80,14 +81,15 @@ def group_table(found: Sequence[Share]) -> Table:
     steps = list(dict.fromkeys(one.step for one in found))
     cells = {(one.attribute, one.group, one.step): one for one in found}
     groups = list(dict.fromkeys((one.attribute, one.group, one.n) for one in found))
+    told = told_apart([name for name, _, _ in groups], np.array([n for _, _, n in groups], dtype=np.int64))
     rows = tuple(
         (
             attribute_words(attribute),
             group_words(group),
-            n if n >= FEWEST_IN_CELL else None,
-            *(cells[attribute, group, step].estimate for step in steps),
+            n if shown else None,
+            *(cells[attribute, group, step].estimate if shown else None for step in steps),
         )
-        for attribute, group, n in groups
+        for (attribute, group, n), shown in zip(groups, told, strict=True)
     )
     columns = (
         Column(name="attribute", label="by"),
@@ -101,7 +103,8 @@ def group_table(found: Sequence[Share]) -> Table:
         columns=columns,
         rows=rows,
         pages=tuple(f"group/{attribute}" for attribute, _, _ in groups),
-        note=f"Groups under {FEWEST_IN_CELL} are not shown. Intervals are 95 % (Wilson).",
+        note=f"Groups under {FEWEST_IN_CELL} are not shown, nor one from which they could be worked out. Intervals are "
+        "95 % (Wilson).",
     )
 
 
@@ -182,7 +185,9 @@ class Answers:
             )
         low, middle, high = np.quantile(self.rates, [0.1, 0.5, 0.9])
         beyond = (
-            f"beyond chance they differ with an SD of {self.spread:.0%}" if self.uneven else "chance alone makes that"
+            f"beyond chance they differ with an SD of {self.spread:.0%}"
+            if self.uneven
+            else "no more than chance may bring"
         )
         return (
             f"Of {len(self.n)} therapists who began {FEWEST_CASES} courses or more, half have paired scores for "
@@ -200,7 +205,7 @@ class Answers:
         title = (
             "Paired scores depend on the therapist"
             if self.uneven
-            else "Therapists have paired scores about equally often"
+            else "That paired scores depend on the therapist is not shown"
         )
         alt = f"A bar for each tenth of the share with paired scores, as long as there are therapists. {title}."
         columns = (

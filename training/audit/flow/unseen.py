@@ -1,6 +1,6 @@
 """Whom the model has seen and whom not: kinds of clients that the directory serves, or that were referred."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,13 @@ from features.kinds import FEW, KINDS
 from training.audit.document import Column, Finding, Table
 from training.audit.fairness.words import listed
 from training.audit.flow.counts import Courses
+from training.audit.harm.hiding import told_apart
 from training.bands import UNKNOWN, first_word
 from training.calibration import FEWEST_IN_CELL
 
 Bools = npt.NDArray[np.bool_]
+Counted = tuple[int | None, int | None]
+"""Learned from, referred; None where it is not shown."""
 
 AGE_GROUPS = {"child": 13, "adolescent": 18, "adult": 65, "older_adult": 200}
 """As therapists list them; the first age that is no longer in it."""
@@ -109,11 +112,26 @@ def tables(found: list[Kind]) -> Iterator[Table]:
     """Those not seen, or hardly, and those seen."""
     few = [kind for kind in found if kind.learned_from < FEW]
     enough = [kind for kind in found if kind.learned_from >= FEW]
-    yield _table(NOT_SEEN_TABLE, "Whom the model has not seen", few, f"Fewer than {FEW} courses learned from.")
-    yield _table(SEEN_TABLE, "Whom the model has seen", enough, f"{FEW} courses learned from or more.")
+    every = _told(found)
+    yield _table(NOT_SEEN_TABLE, "Whom the model has not seen", few, every, f"Fewer than {FEW} courses learned from.")
+    yield _table(SEEN_TABLE, "Whom the model has seen", enough, every, f"{FEW} courses learned from or more.")
 
 
-def _table(name: str, title: str, found: list[Kind], note: str) -> Table:
+def _told(found: list[Kind]) -> dict[Kind, Counted]:
+    """Courses learned from and referred, of every kind; None for those too few and those that would give them away."""
+    about = [kind.about for kind in found]
+    learned, referred = ([getattr(kind, name) for kind in found] for name in ("learned_from", "referred"))
+    apart = [told_apart(about, np.array(counts, dtype=np.int64)) for counts in (learned, referred)]
+    return {
+        kind: (
+            kind.learned_from if apart[0][i] or not kind.learned_from else None,
+            kind.referred if apart[1][i] or not kind.referred else None,
+        )
+        for i, kind in enumerate(found)
+    }
+
+
+def _table(name: str, title: str, found: list[Kind], every: Mapping[Kind, Counted], note: str) -> Table:
     columns = (
         Column(name="about", label="of"),
         Column(name="value", label="kind of client"),
@@ -122,17 +140,15 @@ def _table(name: str, title: str, found: list[Kind], note: str) -> Table:
         Column(name="referred", label="courses referred", digits=0),
     )
     rows = tuple(
-        (said(kind.about), kind.value, kind.status, _count(kind.learned_from), _count(kind.referred)) for kind in found
+        (said(kind.about), kind.value, kind.status, learned, referred)
+        for kind, (learned, referred) in every.items()
+        if kind in found
     )
     note += (
         " Kinds that therapists serve or clients were of, by the client's first language and first problem. "
-        f"Empty: 1 to {FEWEST_IN_CELL - 1}, not shown."
+        f"Empty: 1 to {FEWEST_IN_CELL - 1}, or so few that those could be worked out: not shown."
     )
     return Table(id=name, title=title, columns=columns, rows=rows, note=note)
-
-
-def _count(count: int) -> int | None:
-    return count if count == 0 or count >= FEWEST_IN_CELL else None
 
 
 def said(about: str) -> str:

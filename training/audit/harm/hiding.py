@@ -49,6 +49,16 @@ def hidden_among(counts: Ints, besides: Bools | None = None) -> Bools:
     return hidden
 
 
+def told_apart(of: Sequence[str], counts: Ints) -> Bools:
+    """Which cells (n,) are shown where the cells of the same `of`, an attribute, add up to a total that is known: none
+    with fewer than ten people, nor one from which such a cell could be worked out."""
+    told = np.asarray(counts) >= FEWEST
+    for name in dict.fromkeys(of):
+        mine = np.array([one == name for one in of])
+        told[mine] &= ~hidden_among(np.asarray(counts)[mine])
+    return told
+
+
 def hidden_crossed(counts: Ints, rows: Bools, columns: Bools, besides: Bools | None = None) -> Bools:
     """Which cells of a crossed table (r, c), of which the totals of rows and columns are known, are hidden.
 

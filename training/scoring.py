@@ -93,8 +93,20 @@ class Scored:
 
     def expected(self, head: Head, ids: Mapping[str, int], landmark: Floats | None = None) -> Floats:
         """Expected result of each row's pair, on the scale of the target (probabilities for binary heads)."""
-        link = self.prognosis(head, landmark) + self.fit(head, ids)
-        return sigmoid(link) if head.info.kind == "binary" else link
+        return on_scale(head, self.prognosis(head, landmark) + self.fit(head, ids))
+
+
+def on_scale(head: Head, link: Floats) -> Floats:
+    """What is expected on the link scale, on the scale of the target: chances for binary heads."""
+    return sigmoid(link) if head.info.kind == "binary" else link
+
+
+def unit_at(head: Head, link: Floats) -> Floats:
+    """What 1 on the link scale is on the scale of the target where `link` is expected: p (1 - p) for binary heads."""
+    if head.info.kind != "binary":
+        return np.ones_like(link)
+    chance = sigmoid(link)
+    return np.asarray(chance * (1 - chance))
 
 
 def choices(history: History, episodes: pd.DataFrame, seed: int) -> Choice:

@@ -4,6 +4,7 @@ All targets point upwards here: where a lower score is better its sign is turned
 is the better result.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,11 @@ class Target:
     def known(self) -> npt.NDArray[np.bool_]:
         """Episodes whose target is known."""
         return ~np.isnan(self.value)
+
+    def measured(self, names: Sequence[str]) -> Floats:
+        """Measures up to the landmark, (episodes, names); NaN where they were not taken."""
+        values: Floats = self.landmark.reindex(columns=list(names)).to_numpy(dtype=np.float64)
+        return values
 
 
 def learnable(snapshot: Snapshot, wait_weeks: int) -> pd.DataFrame:

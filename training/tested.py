@@ -10,7 +10,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from training.baselines import Scores
-from training.binary import sigmoid
 from training.calibration import calibration, dose_response
 from training.config import HeadConfig, TrainConfig
 from training.conformal import LEVELS, Conformal, Credible, severity_of
@@ -31,7 +30,7 @@ from training.learn import Learned, Material, observation_weights
 from training.mixed import Structure, fit
 from training.regimes import Choices
 from training.robust import ENOUGH_CLUSTERS
-from training.scoring import Scored
+from training.scoring import Scored, on_scale, unit_at
 from training.sums import Sums
 from training.targets import Target
 
@@ -57,14 +56,9 @@ class Tested:
     goals: Mapping[str, Target]
     groups: Groups
 
-    def _landmark(self, head: Head, goal: Target) -> Floats:
-        wide = goal.landmark.reindex(columns=list(head.info.landmark))
-        values: Floats = wide.to_numpy(dtype=np.float64)
-        return values
-
     def _predicted(self, head: Head, goal: Target) -> Floats:
         """Expected result with the therapist seen, on the target's scale."""
-        return self.seen.expected(head, self.material.place, self._landmark(head, goal))
+        return self.seen.expected(head, self.material.place, goal.measured(head.info.landmark))
 
     def _resamples(self, rows: Ints) -> Resamples:
         therapist = self.test["therapist_id"].factorize()[0][rows]
@@ -130,7 +124,7 @@ class Tested:
     def _intervals(self, name: str, rows: Ints, predicted: Floats) -> dict[str, Any]:
         """How often results lay inside the conformal intervals; the mean width of credible ones."""
         head, goal, found = self.heads["model"][name].head, self.goals[name], self.intervals[name]
-        link, variance = expectation(head, self.seen, self.material.place, self._landmark(head, goal))
+        link, variance = expectation(head, self.seen, self.material.place, goal.measured(head.info.landmark))
         if isinstance(found, Credible):
             ends = {level: found.interval(link[rows], variance[rows], level) for level in LEVELS}
             widths = {str(level): {"width": float((high - low).mean())} for level, (low, high) in ends.items()}
@@ -156,22 +150,18 @@ class Tested:
         goal = self.goals[config.name]
         rows = self.offered.rows
         link = self._prognoses[config.name]
-        binary = model.info.kind == "binary"
-        response = (goal.value[rows] - (sigmoid(link) if binary else link)) / model.info.sd
+        response = (goal.value[rows] - on_scale(model, link)) / model.info.sd
         if contender not in self.heads:
             return response, self.peers[config.name][contender](self.pairs) / model.info.sd
+        average = self.offered.means(self.pairs.fit(model, self.material.place))
         said = self.pairs.fit(self.heads[contender][config.name].head, self.material.place)
-        if binary:
-            average = self.offered.means(self.pairs.fit(model, self.material.place))
-            chance = sigmoid(link + average)
-            said = said * (chance * (1 - chance))[self.offered.position]
-        return response, said / model.info.sd
+        return response, said * unit_at(model, link + average)[self.offered.position] / model.info.sd
 
     @cached_property
     def _prognoses(self) -> dict[str, Floats]:
         """Prognosis of each client with a choice, on the link scale, by head."""
         heads = {name: self.heads["model"][name].head for name in self.goals}
-        said = {n: self.seen.prognosis(head, self._landmark(head, self.goals[n])) for n, head in heads.items()}
+        said = {n: self.seen.prognosis(h, self.goals[n].measured(h.info.landmark)) for n, h in heads.items()}
         return {name: link[self.offered.rows] for name, link in said.items()}
 
     def utility_of(self, contender: str) -> tuple[Floats, Floats]:

@@ -74,8 +74,7 @@ class TuneBlock:
     def _within(self, learned: Learned, goal: Target) -> Floats:
         """Squared error of expected results within therapists, on the scale of the target."""
         rows = np.flatnonzero(goal.known)
-        landmark = goal.landmark.reindex(columns=list(learned.head.info.landmark)).to_numpy(dtype=np.float64)
-        said = self.seen.expected(learned.head, self.material.place, landmark)
+        said = self.seen.expected(learned.head, self.material.place, goal.measured(learned.head.info.landmark))
         weight = observation_weights(goal, self.seen.blocks["client"])
         return within(goal.value[rows] - said[rows], weight[rows], self.therapist[rows], int(self.therapist.max()) + 1)
 

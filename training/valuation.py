@@ -14,7 +14,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from data.history import History
-from training.binary import sigmoid
 from training.choice_log import ChoiceLog, choice_log
 from training.config import HeadConfig, TrainConfig
 from training.head import Head
@@ -22,7 +21,7 @@ from training.learn import Learned, Material, observation_weights
 from training.offpolicy import Value, doubly_robust, effective_size, inverse_propensity, self_normalised, weights
 from training.power import power_of
 from training.propensity import FEWEST_CHOICES
-from training.scoring import Choice, Scored
+from training.scoring import Choice, Scored, on_scale
 from training.target_trial import target_trial
 from training.targets import Target
 
@@ -113,7 +112,7 @@ def expectations(head: Head, material: Material, seen: Scored, pairs: Scored, ch
     Nothing measured after the match enters it, for heads with a landmark too: it would come of the therapist seen.
     """
     link = seen.prognosis(head)[choice.episode] + pairs.fit(head, material.place)
-    return (sigmoid(link) if head.info.kind == "binary" else link) / head.info.sd
+    return on_scale(head, link) / head.info.sd
 
 
 def utility(heads: Mapping[str, Head], expected: Mapping[str, Floats]) -> Floats:

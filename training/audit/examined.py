@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from data.consent import for_learning
@@ -15,12 +17,16 @@ from data.history import History, Snapshot
 from features.policy import Policy
 from training.bundle import Bundle
 from training.config import HeadConfig, TrainConfig
-from training.evaluate import Offered
+from training.evaluate import Offered, Resamples
 from training.groups import Groups, groups_of
-from training.scoring import Choice, Scored, choices, score
+from training.learn import observation_weights
+from training.scoring import Choice, Scored, choices, on_scale, score, unit_at
 from training.split import Blocks, blocks
 from training.storage import load, read_stability, read_tested
 from training.targets import Target, intake_sds, learnable, target
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,63 @@ class Examined:
         return {
             head.name: target(head, self.snapshot, self.test, self.config.outcome, sds) for head in self.head_configs
         }
+
+    @cached_property
+    def prognoses(self) -> Mapping[str, Floats]:
+        """Head -> what is expected of each test row whoever the therapist is, on the link scale."""
+        found = {}
+        for name, goal in self.goals.items():
+            head = self.asked.heads[name]
+            found[name] = self.seen.prognosis(head, goal.measured(head.info.landmark))
+        return found
+
+    @cached_property
+    def weights(self) -> Mapping[str, Floats]:
+        """Head -> what each test row counts for, so that those with a result stand for all."""
+        return {name: observation_weights(goal, self.seen.blocks["client"]) for name, goal in self.goals.items()}
+
+    @cached_property
+    def left(self) -> Mapping[str, Floats]:
+        """Head -> result less prognosis of each client with a choice, in the head's SD; NaN where there is none."""
+        found = {}
+        for name, goal in self.goals.items():
+            head = self.asked.heads[name]
+            found[name] = (goal.value - on_scale(head, self.prognoses[name]))[self.offered.rows] / head.info.sd
+        return found
+
+    @cached_property
+    def units(self) -> Mapping[str, Floats]:
+        """Head -> for each client with a choice, what 1 on the link scale is on the scale of the target."""
+        found = {}
+        for name in self.goals:
+            head = self.asked.heads[name]
+            link = self.prognoses[name][self.offered.rows] + self.offered.means(self._fits[name])
+            found[name] = unit_at(head, link)
+        return found
+
+    @cached_property
+    def scores(self) -> Mapping[str, Floats]:
+        """Head -> fit of every pair in the head's SD, as `training.tested` has it."""
+        heads, at = self.asked.heads, self.offered.position
+        return {name: self._fits[name] * self.units[name][at] / heads[name].info.sd for name in self.goals}
+
+    @cached_property
+    def utility(self) -> Floats:
+        """Score of every pair by which the ranking is made, in SD: the heads that count, as they are weighed."""
+        heads = {name: head.info.weight for name, head in self.asked.heads.items() if head.info.weight > 0}
+        weights = np.array(list(heads.values()))
+        total: Floats = (weights / weights.sum()) @ np.array([self.scores[name] for name in heads])
+        return total
+
+    @cached_property
+    def _fits(self) -> Mapping[str, Floats]:
+        """Head -> fit of every pair on the link scale."""
+        return {name: self.pairs.fit(self.asked.heads[name], self.asked.place) for name in self.goals}
+
+    def resamples(self, rows: Ints) -> Resamples:
+        """Draws of the therapists seen by these test rows, each with all of their clients."""
+        therapist = self.test["therapist_id"].factorize(use_na_sentinel=False)[0][rows].astype(np.int64)
+        return Resamples.of(therapist, self.config.bootstraps, self.config.seed)
 
     @property
     def head_configs(self) -> list[HeadConfig]:

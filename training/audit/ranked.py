@@ -11,12 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from training.audit.examined import Examined
-from training.binary import sigmoid
 from training.config import HeadConfig
 from training.evaluate import Offered, Resamples
-from training.head import Head
-from training.learn import observation_weights
-from training.targets import Target
 from training.tested import weighted
 
 Floats = npt.NDArray[np.float64]
@@ -78,39 +74,6 @@ def ranked(looked_at: Examined) -> Ranked | None:
     rows = looked_at.offered.rows
     if not heads or len(rows) < FEWEST_CLIENTS:
         return None
-    told = {head.name: _of_head(looked_at, head) for head in heads}
-    therapist = looked_at.test["therapist_id"].factorize()[0][rows].astype(np.int64)
-    found = Ranked(
-        heads,
-        looked_at.offered,
-        {name: response for name, (response, _, _) in told.items()},
-        {name: score for name, (_, score, _) in told.items()},
-        {name: weight for name, (_, _, weight) in told.items()},
-        Resamples.of(therapist, looked_at.config.bootstraps, looked_at.config.seed),
-    )
+    weights = {head.name: looked_at.weights[head.name][rows] for head in heads}
+    found = Ranked(heads, looked_at.offered, looked_at.left, looked_at.scores, weights, looked_at.resamples(rows))
     return found if found.clients >= FEWEST_CLIENTS else None
-
-
-def prognosis(looked_at: Examined, name: str) -> Floats:
-    """Expected result of each test row whoever the therapist is, on the head's link scale."""
-    head, goal = looked_at.asked.heads[name], looked_at.goals[name]
-    return looked_at.seen.prognosis(head, _landmark(head, goal))
-
-
-def _landmark(head: Head, goal: Target) -> Floats:
-    values: Floats = goal.landmark.reindex(columns=list(head.info.landmark)).to_numpy(dtype=np.float64)
-    return values
-
-
-def _of_head(looked_at: Examined, config: HeadConfig) -> tuple[Floats, Floats, Floats]:
-    """Response, score and weight: as `training.tested` has them."""
-    head, goal = looked_at.asked.heads[config.name], looked_at.goals[config.name]
-    offered = looked_at.offered
-    link = prognosis(looked_at, config.name)[offered.rows]
-    score = looked_at.pairs.fit(head, looked_at.asked.place)
-    expected = link
-    if head.info.kind == "binary":
-        chance = sigmoid(link + offered.means(score))
-        expected, score = sigmoid(link), score * (chance * (1 - chance))[offered.position]
-    weight = observation_weights(goal, looked_at.seen.blocks["client"])[offered.rows]
-    return (goal.value[offered.rows] - expected) / head.info.sd, score / head.info.sd, weight

@@ -10,12 +10,11 @@ from data.consent import for_learning
 from data.dataset import Dataset
 from data.errors import ConfigError, Problem
 from data.history import History
-from training.binary import sigmoid
 from training.bundle import Bundle
 from training.config import TrainConfig
 from training.evaluate import Offered, Resamples
 from training.groups import Groups, group_table, groups_of
-from training.scoring import Choice, choices, score
+from training.scoring import Choice, choices, score, unit_at
 from training.split import blocks
 from training.targets import learnable
 
@@ -73,8 +72,7 @@ def utility(history: History, chosen: pd.DataFrame, bundle: Bundle) -> Floats:
         fit = seen.fit(head, bundle.place)
         if head.info.kind == "binary":
             mean = np.bincount(position, weights=seen.prognosis(head) + fit) / count
-            chance = sigmoid(mean)[position]
-            fit = fit * chance * (1 - chance)
+            fit = fit * unit_at(head, mean)[position]
         total += share * fit
     return total
 

@@ -87,8 +87,7 @@ def test_contributions_to_the_prognosis_add_up_to_it(audited: Audited) -> None:
     design, block = looked_at.asked.design, looked_at.seen.blocks["client"][:50]
     for head in looked_at.asked.heads.values():
         link = head.prognosis(head.client_part(design, block))
-        names = looked_at.asked.features.columns_of("client")
-        some = to_prognosis(head, block, np.zeros((50, 0)), names, design.client.keep, design.client(block))
+        some = to_prognosis(design, head, block)
         rest = link - some.sum(axis=1)
         np.testing.assert_allclose(rest, rest[0], atol=1e-9)
 

@@ -16,10 +16,10 @@ from data.instruments import instrument
 from features.episodes import clients_from_history
 from training.audit.curves.shapes import RESAMPLES, Regressed, correlation, knots_of, most, regressed, spline, tenths
 from training.audit.examined import Examined
-from training.binary import sigmoid
 from training.calibration import FEWEST_IN_CELL
 from training.config import HeadConfig
 from training.evaluate import Figure, Resamples
+from training.scoring import on_scale
 from training.targets import early_alliance, target
 
 Floats = npt.NDArray[np.float64]
@@ -130,9 +130,7 @@ def _results(looked_at: Examined, head: HeadConfig, episodes: pd.DataFrame) -> t
     value = target(head, looked_at.snapshot, episodes, config.outcome, sds).value
     clients = clients_from_history(looked_at.history, episodes, bundle.severity_of)
     block = bundle.features.build_rows("client", clients)
-    expected = learned.prognosis(learned.client_part(bundle.design, block))
-    if learned.info.kind == "binary":
-        expected = sigmoid(expected)
+    expected = on_scale(learned, learned.prognosis(learned.client_part(bundle.design, block)))
     return value / learned.info.sd, (value - expected) / learned.info.sd
 
 

@@ -9,20 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-import lightgbm
 import numpy as np
 import numpy.typing as npt
 
 from training.audit.curves.ranking import FEW_VALUES, columns_for
 from training.audit.curves.shapes import RESAMPLES, tenths
 from training.audit.examined import Examined
-from training.binary import sigmoid
+from training.audit.importance.prognosis import contributions
 from training.bundle import Bundle
 from training.calibration import FEWEST_IN_CELL
 from training.evaluate import Figure, Resamples, slope
 from training.head import Head
-from training.prognosis import filled
 from training.ranking import WORTH
+from training.scoring import on_scale, unit_at
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -111,7 +110,7 @@ class Prognoses:
         rows = self.block[self.sample]
         found: dict[str, float] = {}
         for head in self.heads.values():
-            given = contributions(self.bundle, head, rows) / head.info.sd * link_unit(self.bundle, head, rows)
+            given = contributions(self.bundle.design, head, rows) / head.info.sd * link_unit(self.bundle, head, rows)
             for feature in dict.fromkeys(of[name] for name in names):
                 mine = given[:, self.columns(self.bundle, feature)].sum(axis=1)
                 found[feature] = max(found.get(feature, 0.0), float(mine.std()))
@@ -221,29 +220,12 @@ def unit_of(head: Head) -> float:
 
 def link_unit(bundle: Bundle, head: Head, rows: Floats) -> float:
     """1, or for chances the chance gained per unit of the logit, at the average of these clients."""
-    if head.info.kind != "binary":
-        return 1.0
-    chance = sigmoid(head.prognosis(head.client_part(bundle.design, rows)))
-    return float((chance * (1 - chance)).mean())
+    return float(unit_at(head, head.prognosis(head.client_part(bundle.design, rows))).mean())
 
 
 def expected(bundle: Bundle, head: Head, rows: Floats) -> Floats:
     """What a head expects of clients (rows, columns) whoever the therapist is, in its own unit."""
-    link = head.prognosis(head.client_part(bundle.design, rows))
-    return sigmoid(link) * PERCENT if head.info.kind == "binary" else link
-
-
-def contributions(bundle: Bundle, head: Head, rows: Floats) -> Floats:
-    """What each column gives each client's prognosis, (rows, columns), on the link scale: trees and client terms."""
-    design, b = bundle.design, head.solution.b
-    given = np.zeros(rows.shape)
-    given[:, design.client.keep] = design.client(rows) * b[2 : 2 + len(design.client.names)]
-    if head.trees:
-        extra = np.full((len(rows), len(head.landmark_mean)), np.nan)
-        booster = lightgbm.Booster(model_str=head.trees)
-        shares = booster.predict(filled(np.column_stack([rows, extra]), head.fills), pred_contrib=True, num_threads=1)
-        given += b[1] * np.asarray(shares)[:, : rows.shape[1]]
-    return given
+    return unit_of(head) * on_scale(head, head.prognosis(head.client_part(bundle.design, rows)))
 
 
 def accumulated(bundle: Bundle, head: Head, rows: Floats, column: int, edges: Floats) -> Floats:

@@ -14,12 +14,11 @@ import numpy.typing as npt
 
 from training.audit.curves.shapes import most
 from training.audit.examined import Examined
-from training.binary import sigmoid
 from training.bundle import Bundle
 from training.evaluate import Figure
 from training.head import Head
 from training.ranking import combined_sd
-from training.scoring import Scored
+from training.scoring import Scored, unit_at
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -99,12 +98,8 @@ class Ranking:
         """SDs of each head for 1 on its link scale; for a chance at the average client's."""
         found = {}
         for name, head in self.heads.items():
-            slope = 1.0
-            if head.info.kind == "binary":
-                link = head.prognosis(head.client_part(self.bundle.design, self.blocks["client"][:: self._thin]))
-                chance = sigmoid(link)
-                slope = float((chance * (1 - chance)).mean())
-            found[name] = slope / head.info.sd
+            link = head.prognosis(head.client_part(self.bundle.design, self.blocks["client"][:: self._thin]))
+            found[name] = float(unit_at(head, link).mean()) / head.info.sd
         return found
 
     @cached_property

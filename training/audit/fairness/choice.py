@@ -12,7 +12,6 @@ import pandas as pd
 from scipy.special import ndtr
 
 from training.audit.examined import Examined
-from training.binary import sigmoid
 from training.evaluate import Offered
 from training.head import Head, used_effects
 from training.ranking import SURE, WORTH, combined_sd
@@ -46,36 +45,13 @@ class Ranking:
     @cached_property
     def gains(self) -> dict[str, Floats]:
         """Head -> fit of every pair less the mean of its client's choice, in the head's SD."""
-        found = {}
-        for name, head in self.heads.items():
-            fit = self._fits[name]
-            mean = self.offered.means(fit)
-            found[name] = ((fit - mean[self.offered.position]) * self._unit(name)[self.offered.position]) / head.info.sd
-        return found
+        scores = self.looked_at.scores
+        return {name: scores[name] - self.average[name][self.offered.position] for name in self.heads}
 
     @cached_property
     def average(self) -> dict[str, Floats]:
         """Head -> mean fit of each client's choice, in the head's SD."""
-        return {n: self.offered.means(self._fits[n]) * self._unit(n) / h.info.sd for n, h in self.heads.items()}
-
-    @cached_property
-    def _fits(self) -> dict[str, Floats]:
-        place = self.looked_at.asked.place
-        return {name: self.looked_at.pairs.fit(head, place) for name, head in self.heads.items()}
-
-    @cached_property
-    def prognoses(self) -> dict[str, Floats]:
-        """Prognosis of each client, on the link scale."""
-        rows = self.offered.rows
-        return {name: self.looked_at.seen.prognosis(head)[rows] for name, head in self.heads.items()}
-
-    def _unit(self, name: str) -> Floats:
-        """(clients,): 1, or the probability gained per unit of the logit at what is to be expected of the client."""
-        if self.heads[name].info.kind == "gaussian":
-            return np.ones(len(self.offered.rows))
-        chance = sigmoid(self.prognoses[name] + self.offered.means(self._fits[name]))
-        unit: Floats = chance * (1 - chance)
-        return unit
+        return {name: self.offered.means(self.looked_at.scores[name]) for name in self.heads}
 
     @cached_property
     def weight(self) -> Floats:
@@ -144,8 +120,8 @@ class Ranking:
     def _utility_sd(self) -> Floats:
         """(clients,): SD of the first one's utility."""
         heads = self.looked_at.asked.weighing.among(list(self.heads))
-        sds = np.array([self._gain_sd(name) * self._unit(name) for name in heads.names])
-        return combined_sd(sds, heads)
+        sds = [self._gain_sd(name) * self.looked_at.units[name] for name in heads.names]
+        return combined_sd(np.array(sds), heads)
 
     def _gain_sd(self, name: str) -> Floats:
         """(clients,): SD of the first one's fit less the mean of the choice, on the link scale: see PairPosterior."""

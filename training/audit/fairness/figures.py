@@ -13,12 +13,10 @@ from training.audit.examined import Examined
 from training.audit.fairness.cells import Cells, Drawn
 from training.audit.fairness.choice import Ranking
 from training.audit.fairness.people import People
-from training.binary import sigmoid
 from training.calibration import FEWEST_IN_CELL
-from training.config import HeadConfig
 from training.evaluate import Resamples
 from training.groups import Groups, groups_with, standard_severity
-from training.learn import observation_weights
+from training.tested import weighted
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -96,9 +94,9 @@ class Tables:
             rows = np.flatnonzero(goal.known)
             if not len(rows):
                 continue
-            said = e.seen.expected(head, e.asked.place, landmarks(e, config))[rows] / head.info.sd
+            said = e.seen.expected(head, e.asked.place, goal.measured(head.info.landmark))[rows] / head.info.sd
             y = goal.value[rows] / head.info.sd
-            weight = observation_weights(goal, e.seen.blocks["client"])[rows]
+            weight = e.weights[config.name][rows]
             cells, names = self._cells(self.test_groups, rows, e.test["therapist_id"])
             yield Measured(("error", config.name), names, cells.mean(np.abs(y - said), weight))
             yield Measured(("bias", config.name), names, cells.mean(y - said, weight))
@@ -136,20 +134,11 @@ class Tables:
 
     def _response(self, made: Ranking, name: str) -> tuple[Floats, Floats]:
         """Result less prognosis of each client, and the mean expected of those offered, in SD."""
+        left = self.looked_at.left
         if name != UTILITY:
-            return self._of_head(made, name), made.average[name]
-        each = np.array([self._of_head(made, head) for head in made.heads])
-        known = ~np.isnan(each)
-        total = (made.weight[:, None] * known).sum(axis=0)
-        mean = (made.weight[:, None] * np.nan_to_num(each)).sum(axis=0) / np.maximum(total, 1e-12)
+            return left[name], made.average[name]
         average = made.weight @ np.array([made.average[head] for head in made.heads])
-        return np.where(total > 0, mean, np.nan), average
-
-    def _of_head(self, made: Ranking, name: str) -> Floats:
-        head, link = made.heads[name], made.prognoses[name]
-        said = sigmoid(link) if head.info.kind == "binary" else link
-        value = self.looked_at.goals[name].value[made.offered.rows]
-        return np.asarray((value - said) / head.info.sd)
+        return weighted(np.array([left[head] for head in made.heads]), made.weight), average
 
     def _waits(self) -> Iterator[Measured]:
         """Days from referral to the first session, and who never had one."""
@@ -171,13 +160,6 @@ def _ever_first(made: Ranking, cells: Cells) -> Drawn:
     ]
     value = np.where(cells.count >= FEWEST_IN_CELL, shares, np.nan)
     return Drawn(value, np.full((1, len(shares)), np.nan), cells.count, told=cells.told(cells.count))
-
-
-def landmarks(e: Examined, config: HeadConfig) -> Floats:
-    """Measures up to a head's landmark, of the test rows; no columns for heads without one."""
-    wide = e.goals[config.name].landmark.reindex(columns=list(e.asked.heads[config.name].info.landmark))
-    values: Floats = wide.to_numpy(dtype=np.float64)
-    return values
 
 
 def tables_of(e: Examined) -> Tables:

@@ -23,10 +23,8 @@ import numpy.typing as npt
 from training.audit.examined import Examined
 from training.audit.importance.sources import Source, membership
 from training.audit.importances import UTILITY, Interval, Matching
-from training.binary import sigmoid
 from training.evaluate import LEVEL, Offered, Resamples
 from training.head import Head, used_effects
-from training.learn import observation_weights
 from training.tested import weighted
 
 Floats = npt.NDArray[np.float64]
@@ -162,27 +160,18 @@ def contributions(looked_at: Examined, sources: Sequence[Source]) -> Contributio
             value += share * found[head.name].value
         response = weighted(np.array([found[head.name].response for head in heads]), weights)
         found[UTILITY] = Ordered(UTILITY, value, response, np.ones(len(response)))
-    therapist = looked_at.test["therapist_id"].factorize()[0][offered.rows].astype(np.int64)
-    resamples = Resamples.of(therapist, looked_at.config.bootstraps, looked_at.config.seed)
-    return Contributions(tuple(sources), offered, found, resamples)
+    return Contributions(tuple(sources), offered, found, looked_at.resamples(offered.rows))
 
 
 def _of_head(looked_at: Examined, name: str, sources: Sequence[Source]) -> Ordered:
-    head, goal, offered = looked_at.asked.heads[name], looked_at.goals[name], looked_at.offered
+    offered = looked_at.offered
+    head = looked_at.asked.heads[name]
     value = link_contributions(looked_at, head, sources)
-    wide = goal.landmark.reindex(columns=list(head.info.landmark)).to_numpy(dtype=np.float64)
-    link = looked_at.seen.prognosis(head, wide)[offered.rows]
-    expected = link
-    if head.info.kind == "binary":
-        chance = sigmoid(link + offered.means(looked_at.pairs.fit(head, looked_at.asked.place)))
-        value *= (chance * (1 - chance))[offered.position, None]
-        expected = sigmoid(link)
+    value *= (looked_at.units[name] / head.info.sd)[offered.position, None]
     starts = np.flatnonzero(np.diff(offered.position, prepend=-1))
     counts = np.diff(starts, append=len(value))
     value -= (np.add.reduceat(value, starts, axis=0) / counts[:, None])[offered.position]
-    value /= head.info.sd
-    weight = observation_weights(goal, looked_at.seen.blocks["client"])[offered.rows]
-    return Ordered(name, value, (goal.value[offered.rows] - expected) / head.info.sd, weight)
+    return Ordered(name, value, looked_at.left[name], looked_at.weights[name][offered.rows])
 
 
 def link_contributions(looked_at: Examined, head: Head, sources: Sequence[Source]) -> Floats:

@@ -16,11 +16,11 @@ from training.audit.examined import Examined
 from training.audit.importance.matching import DIGITS, FEWEST_RESULTS, Figures, figures
 from training.audit.importance.sources import Source, membership
 from training.audit.importances import Prognostic
-from training.binary import sigmoid
+from training.design import Design
 from training.evaluate import Resamples
 from training.head import Head
-from training.learn import observation_weights
 from training.prognosis import filled
+from training.scoring import on_scale, unit_at
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -75,8 +75,7 @@ def said_of(looked_at: Examined, sources: Sequence[Source], member: Floats) -> M
     """Of every head, on up to `MOST_CLIENTS` rows of the test block; `member` (sources, sums) are sums to look at."""
     rng = np.random.default_rng(looked_at.config.seed)
     rows = np.sort(rng.permutation(len(looked_at.test))[:MOST_CLIENTS])
-    therapist = looked_at.test["therapist_id"].factorize()[0][rows].astype(np.int64)
-    resamples = Resamples.of(therapist, looked_at.config.bootstraps, looked_at.config.seed)
+    resamples = looked_at.resamples(rows)
     return {
         head.name: _Rows(looked_at, head.name, rows).said(sources, member, resamples) for head in looked_at.head_configs
     }
@@ -89,17 +88,17 @@ class _Rows:
         self.head: Head = looked_at.asked.heads[name]
         self.design, self.seed = looked_at.asked.design, looked_at.config.seed
         goal, self.rows = looked_at.goals[name], rows
-        wide = goal.landmark.reindex(columns=list(self.head.info.landmark)).to_numpy(dtype=np.float64)
-        self.block, self.landmark = looked_at.seen.blocks["client"][rows], wide[rows]
+        self.block = looked_at.seen.blocks["client"][rows]
+        self.landmark = goal.measured(self.head.info.landmark)[rows]
         self.fit = looked_at.seen.fit(self.head, looked_at.asked.place)[rows]
         self.columns = looked_at.asked.features.columns_of("client")
         self.y, self.known = goal.value[rows], goal.known[rows]
-        self.weight = np.where(self.known, observation_weights(goal, looked_at.seen.blocks["client"])[rows], 0.0)
+        self.weight = np.where(self.known, looked_at.weights[name][rows], 0.0)
 
     def said(self, sources: Sequence[Source], member: Floats, resamples: Resamples) -> Said:
         """What the sources say, and what exchanging them costs."""
         of_columns = membership(self.columns, sources)
-        value = contributions(self.head, self.block, self.landmark, self.columns, self.design.client.keep, self._linear)
+        value = contributions(self.design, self.head, self.block, self.landmark)
         value = (value @ of_columns) * (self._unit() / self.head.info.sd)
         value -= value.mean(axis=0)
         whole, risen = 1.0, None
@@ -111,21 +110,13 @@ class _Rows:
         return Said(self.rows, value, risen, member, self.weight, max(whole, 1e-12), resamples)
 
     def _unit(self) -> float:
-        if self.head.info.kind == "gaussian":
-            return 1.0
-        chance = sigmoid(self._link(self.block) + self.fit)
-        return float((chance * (1 - chance)).mean())
-
-    @property
-    def _linear(self) -> Floats:
-        return np.asarray(self.design.client(self.block))
+        return float(unit_at(self.head, self._link(self.block) + self.fit).mean())
 
     def _link(self, block: Floats) -> Floats:
         return self.head.prognosis(self.head.client_part(self.design, block, self.landmark))
 
     def _missed(self, block: Floats) -> Floats:
-        expected = self._link(block) + self.fit
-        expected = sigmoid(expected) if self.head.info.kind == "binary" else expected
+        expected = on_scale(self.head, self._link(block) + self.fit)
         missed: Floats = np.where(self.known, (np.nan_to_num(self.y) - expected) ** 2, 0.0)
         return missed
 
@@ -143,18 +134,17 @@ class _Rows:
         return risen
 
 
-def contributions(
-    head: Head, block: Floats, landmark: Floats, columns: Sequence[str], kept: Ints, linear: Floats
-) -> Floats:
-    """(rows, client columns): what each adds to the prognosis on the link scale; landmarks are left out.
+def contributions(design: Design, head: Head, block: Floats, landmark: Floats | None = None) -> Floats:
+    """What each client column of `block` (rows, columns) adds to the prognosis, on the link scale.
 
-    `linear` (rows, kept) are the standardised columns of the linear terms, of which `kept` says where they come from.
+    Without a `landmark` (rows, measures) its measures are not known; what they add is left out.
     """
-    b = head.solution.b
-    found = np.zeros((len(block), len(columns)))
+    kept, b = design.client.keep, head.solution.b
+    found = np.zeros(block.shape)
     if head.trees:
+        extra = np.full((len(block), len(head.landmark_mean)), np.nan) if landmark is None else landmark
+        x = filled(np.column_stack([block, extra]), head.fills)
         trees = lightgbm.Booster(model_str=head.trees)
-        x = filled(np.column_stack([block, landmark]), head.fills)
-        found += b[1] * np.asarray(trees.predict(x, pred_contrib=True, num_threads=1))[:, : len(columns)]
-    found[:, kept] += linear * b[2 : 2 + len(kept)]
+        found += b[1] * np.asarray(trees.predict(x, pred_contrib=True, num_threads=1))[:, : block.shape[1]]
+    found[:, kept] += design.client(block) * b[2 : 2 + len(kept)]
     return found

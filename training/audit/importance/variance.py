@@ -56,13 +56,13 @@ def variance(looked_at: Examined, found: Contributions | None) -> tuple[str, tup
     name = heads[0]
     head, goal = looked_at.asked.heads[name], looked_at.goals[name]
     rows = np.flatnonzero(goal.known)
-    therapist = looked_at.test["therapist_id"].factorize()[0][rows].astype(np.int64)
-    if len(rows) < FEWEST_RESULTS or len(np.unique(therapist)) < FEWEST_THERAPISTS:
+    if len(rows) < FEWEST_RESULTS:
         return name, ()
-    wide = goal.landmark.reindex(columns=list(head.info.landmark)).to_numpy(dtype=np.float64)
-    left = goal.value[rows] - looked_at.seen.prognosis(head, wide)[rows]
+    resamples = looked_at.resamples(rows)
+    if resamples.clusters < FEWEST_THERAPISTS:
+        return name, ()
+    left = goal.value[rows] - looked_at.prognoses[name][rows]
     match = _matched(looked_at, found, name)[rows] * head.info.sd
-    resamples = Resamples.of(therapist, looked_at.config.bootstraps, looked_at.config.seed)
     return name, _shares(goal.value[rows], left - left.mean(), match, resamples)
 
 

@@ -13,7 +13,6 @@ from training.audit.document import Chart, Column, Estimate, Finding, Table
 from training.audit.examined import Examined
 from training.audit.reports import FEWEST_CASES, Exposure
 from training.audit.therapists.known import Known
-from training.binary import sigmoid
 from training.calibration import FEWEST_IN_CELL
 from training.evaluate import Figure, Resamples
 
@@ -118,22 +117,7 @@ def shown(known: Known) -> Shown | None:
     if not looked_at.choice.assigned.any() or not known.heads:
         return None
     therapist = pd.Index(known.ids).get_indexer(pd.Index(looked_at.choice.therapist_id)).astype(np.int64)
-    return Shown(known, therapist, _utility(looked_at)) if (therapist >= 0).all() else None
-
-
-def _utility(looked_at: Examined) -> Floats:
-    """Weighted sum of the fits in SD; those of binary heads in the probability they add for this client."""
-    bundle, offered = looked_at.asked, looked_at.offered
-    heads = bundle.counting
-    total = np.zeros(len(offered.client))
-    for name, share in zip(heads.names, heads.share.tolist(), strict=True):
-        head = bundle.heads[name]
-        fit = looked_at.pairs.fit(head, bundle.place)
-        if head.info.kind == "binary":
-            chance = sigmoid(looked_at.seen.prognosis(head)[offered.rows] + offered.means(fit))
-            fit = fit * (chance * (1 - chance))[offered.position]
-        total += share * fit
-    return total
+    return Shown(known, therapist, looked_at.utility) if (therapist >= 0).all() else None
 
 
 def gini(values: Floats) -> float:

@@ -7,7 +7,6 @@ from training.audit.document import Cell, Column, Estimate, Table
 from training.audit.therapists.effects import reliability, reliability_in_theory
 from training.audit.therapists.known import Known
 from training.audit.therapists.words import head_label
-from training.binary import sigmoid
 from training.calibration import FEWEST_IN_CELL
 from training.evaluate import LEVEL, Figure
 from training.scoring import score
@@ -122,8 +121,7 @@ def _halves(known: Known) -> dict[str, Halves]:
     found = {}
     for name in known.heads:
         head, y = bundle.heads[name], known.values[name][rows]
-        link = seen.prognosis(head) + seen.fit(head, {})
-        rest = y - (sigmoid(link) if head.info.kind == "binary" else link)
+        rest = y - seen.expected(head, {})
         told = ~np.isnan(rest)
         found[name] = Halves(therapist[rows][told], rest[told], len(known.ids), looked_at.config.seed)
     return found

@@ -103,6 +103,15 @@ def test_each_ending_counts_for_what_it_is_and_a_death_for_nothing() -> None:
     np.testing.assert_array_equal(told["any"], [0, 1, 1, 1, 1, unknown, unknown])
 
 
+def test_without_days_and_sessions_who_ended_as_planned_counts_among_those_who_did_not_drop_out() -> None:
+    nowhere, unknown = np.zeros(4, dtype=bool), np.full(4, np.nan)
+    ending = words("planned", "planned", "planned", "dropout")
+    told = people(4, ending=ending, attended=unknown, started=nowhere).outcomes
+    np.testing.assert_array_equal(told["dropout"], [0, 0, 0, 1])
+    np.testing.assert_array_equal(told["unplanned"], [0, 0, 0, 1])
+    assert np.isnan(told["early_dropout"]).all(), "of who dropped out nobody knows when"
+
+
 def test_of_all_referred_the_unknown_make_the_range() -> None:
     n = 40
     last = {"phq9": np.concatenate([np.full(4, 25.0), np.full(16, 15.0), np.full(20, np.nan)])}

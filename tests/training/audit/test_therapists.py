@@ -18,6 +18,7 @@ from training.audit.examined import Examined, examined
 from training.audit.reports import FEWEST_CASES, NOT_FOR, RIGHTS, TherapistReport
 from training.audit.therapists.caseload import Caseloads, Gathered, between, gathering, mix_of, mixes
 from training.audit.therapists.exposure import Shown, gini, shown, top_share
+from training.audit.therapists.exposure import words as exposure_words
 from training.audit.therapists.known import Known
 from training.audit.therapists.reliable import Halves
 from training.audit.therapists.section import examine
@@ -305,6 +306,19 @@ def test_exposures_sum_to_the_clients(seen: Shown, looked_at: Examined):
     assert seen.exposure("first_five").sum() == np.minimum(offered, 5).sum()
     assert (seen.exposure("first") <= seen.exposure("first_five")).all()
     assert (seen.exposure("first_five") <= seen.times_offered).all()
+
+
+def test_where_no_difference_is_worth_a_wait_nobody_is_put_first_and_nobody_gathers(seen: Shown):
+    nothing = replace(seen, tells=np.zeros(seen.clients, dtype=bool))
+    np.testing.assert_allclose(nothing.exposure("first"), nothing.exposure("lot"))
+    assert nothing.new_share[0]["first"] == pytest.approx(nothing.new_share[0]["lot"])
+    assert "For 100% of them it finds no difference worth a wait" in " ".join(exposure_words(nothing))
+    caseloads = Caseloads(nothing)
+    assert (caseloads.therapist["first"] == caseloads.therapist["seen"]).all()
+    certain = replace(seen, tells=np.ones(seen.clients, dtype=bool))
+    first = np.bincount(certain.therapist[certain.place == 0], minlength=len(certain.known.ids))
+    np.testing.assert_allclose(certain.exposure("first"), first)
+    assert "no difference worth a wait" not in " ".join(exposure_words(certain))
 
 
 def test_whoever_stands_first_has_the_highest_utility_of_those_offered(seen: Shown, looked_at: Examined):

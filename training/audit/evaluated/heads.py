@@ -97,10 +97,11 @@ def _told(name: str, head: Mapping[str, Any]) -> list[str]:
     held = head.get("therapists_held_out", {})
     if "slope" in held:
         told = "their profile foretells something" if held["slope"]["low"] > 0 else "that is not told from nothing"
-        lines.append(
-            f"With {held['therapists']} therapists held out altogether, {name} rose by "
-            f"{said(held['slope'])} for every 1 that the profile foretold: {told}."
-        )
+        who = f"With {held['therapists']} therapists held out altogether"
+        if held["slope"]["low"] == held["slope"]["high"] == 0:
+            lines.append(f"{who}, nothing of their profile could foretell {name}: it tells none of them apart.")
+        else:
+            lines.append(f"{who}, {name} rose by {said(held['slope'])} for every 1 that the profile foretold: {told}.")
     return lines
 
 

@@ -111,9 +111,16 @@ def _controlled(found: Sequence[Control]) -> str:
     tried = sum(not control.by_design for control in found)
     failed = [control.name for control in found if not control.holds]
     if failed:
-        return f"{tried} controls that must come to nothing were tried: {', '.join(failed)} did not; see below."
+        many = (
+            "1 control that must come to nothing was"
+            if tried == 1
+            else f"{tried} controls that must come to nothing were"
+        )
+        return f"{many} tried: {', '.join(failed)} did not; see below."
     if not tried:
         return "No control that could have shown something amiss could be tried."
+    if tried == 1:
+        return "1 control that must come to nothing, and might not have, was tried: it did."
     return f"{tried} controls that must come to nothing, and might not have, were tried: all did."
 
 

@@ -154,13 +154,15 @@ def _worse(all_of: Referrals) -> Floats:
 
 
 def _dropout(all_of: Referrals) -> Floats:
-    value = np.where(all_of.started & _over(all_of), 0.0, np.nan)
+    value = np.where(_begun(all_of) & _over(all_of), 0.0, np.nan)
     value[all_of.ending == "dropout"] = 1.0
     return value
 
 
 def _early_dropout(all_of: Referrals) -> Floats:
     dropped = all_of.ending == "dropout"
+    if np.isnan(all_of.attended[dropped]).all() and dropped.any():  # of who dropped out nobody knows when
+        return np.full(all_of.size, np.nan)
     stayed = (all_of.attended >= NOT_EARLY) | (all_of.ending == "planned")
     return np.where(dropped & (all_of.attended < NOT_EARLY), 1.0, np.where(stayed, 0.0, np.nan))
 
@@ -171,7 +173,7 @@ def _declined(all_of: Referrals) -> Floats:
 
 
 def _unplanned(all_of: Referrals) -> Floats:
-    ended = (all_of.started | (all_of.ending == "dropout")) & _over(all_of)
+    ended = _begun(all_of) & _over(all_of)
     return np.where(ended, (all_of.ending != "planned").astype(float), np.nan)
 
 
@@ -179,6 +181,11 @@ def _any(all_of: Referrals) -> Floats:
     parts = [_worse(all_of), _declined(all_of), _unplanned(all_of)]
     happened = np.any([part == 1 for part in parts], axis=0)
     return np.where(happened, 1.0, np.where(all_of.ending == "planned", 0.0, np.nan))
+
+
+def _begun(all_of: Referrals) -> Bools:
+    """Courses that began: one that ended as planned, or by dropping out, did so also where no day is on record."""
+    return np.asarray(all_of.started | np.isin(all_of.ending, ["planned", "dropout"]), dtype=np.bool_)
 
 
 def _over(all_of: Referrals) -> Bools:

@@ -231,7 +231,11 @@ def _findings(all_of: Referrals, found: list[Contrast], halves: list[Contrast] |
     if all_of.deaths.any():
         told.insert(0, Finding(level="look", words=died(all_of), page=PAGE))
     if not any(one.level == "look" for one in told):
-        none = f"Of {len(found)} comparisons none, but for those by severity, shows clearly more harm."
+        none = (
+            f"Of {len(found)} comparisons none, but for those by severity, shows clearly more harm."
+            if found
+            else "Too little is known for any comparison of groups."
+        )
         words = f"{none} It is no proof that nobody was harmed. {NOT_BY_LOT}"
         told.append(Finding(level="note", words=words, page=PAGE))
     return tuple(told)

@@ -60,9 +60,9 @@ class Caseloads:
 
     @cached_property
     def therapist(self) -> dict[str, Ints]:
-        """By client, whom they saw and who would stand first."""
-        offered = self.shown.known.looked_at.offered
-        return {"seen": self.shown.therapist[offered.assigned], "first": self.shown.first}
+        """By client, whom they saw and who would stand first; as they saw where the ranking tells no difference."""
+        seen = self.shown.therapist[self.shown.known.looked_at.offered.assigned]
+        return {"seen": seen, "first": np.where(self.shown.tells, self.shown.first, seen)}
 
     def gathered(self, values: Floats) -> Gathered | None:
         """How far clients gather by these values; None where too few are known."""

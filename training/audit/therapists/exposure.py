@@ -11,6 +11,7 @@ import pandas as pd
 from training.audit.charts import bars, chart
 from training.audit.document import Chart, Column, Estimate, Finding, Table
 from training.audit.examined import Examined
+from training.audit.fairness.choice import Ranking
 from training.audit.reports import FEWEST_CASES, Exposure
 from training.audit.therapists.known import Known
 from training.calibration import FEWEST_IN_CELL
@@ -37,6 +38,8 @@ class Shown:
     therapist: Ints
     """Of each pair, as a position in `Known.ids`."""
     utility: Floats
+    tells: Bools
+    """Of each client, whether the ranking finds a difference worth a wait; without one the soonest is shown first."""
 
     @property
     def _looked_at(self) -> Examined:
@@ -56,11 +59,13 @@ class Shown:
     def weights(self) -> dict[str, Floats]:
         """By way of choosing, how much of a client each pair gets; those of a client sum to 1 (first five: up to 5)."""
         offered = self._looked_at.offered
+        size, tells = np.bincount(offered.position)[offered.position], self.tells[offered.position]
+        five = np.minimum(size, FIRST_PLACES) / size
         return {
-            "lot": 1 / np.bincount(offered.position)[offered.position],
+            "lot": 1 / size,
             "seen": offered.assigned.astype(np.float64),
-            "first": (self.place == 0).astype(np.float64),
-            "first_five": (self.place < FIRST_PLACES).astype(np.float64),
+            "first": np.where(tells, self.place == 0, 1 / size),
+            "first_five": np.where(tells, self.place < FIRST_PLACES, five),
         }
 
     def exposure(self, way: str) -> Floats:
@@ -117,7 +122,9 @@ def shown(known: Known) -> Shown | None:
     if not looked_at.choice.assigned.any() or not known.heads:
         return None
     therapist = pd.Index(known.ids).get_indexer(pd.Index(looked_at.choice.therapist_id)).astype(np.int64)
-    return Shown(known, therapist, looked_at.utility) if (therapist >= 0).all() else None
+    if (therapist < 0).any():
+        return None
+    return Shown(known, therapist, looked_at.utility, Ranking(looked_at).meaningful)
 
 
 def gini(values: Floats) -> float:
@@ -140,6 +147,16 @@ def concentration(found: Shown) -> dict[str, tuple[float, float]]:
     return {way: (gini(found.exposure(way)[there]), top_share(found.exposure(way)[there])) for way in WAYS}
 
 
+def _told_nothing(found: Shown) -> str:
+    share = 1 - float(found.tells.mean())
+    if not share:
+        return ""
+    return (
+        f"For {share:.0%} of them it finds no difference worth a wait, and shows the soonest first: they count here as "
+        "drawn by lot. "
+    )
+
+
 def words(found: Shown) -> list[str]:
     """What is to say of exposure."""
     spread, (share, ratio) = concentration(found), found.new_share
@@ -147,7 +164,7 @@ def words(found: Shown) -> list[str]:
         f"For {found.clients} {found.who} the model was asked whom it would place first. The tenth of the therapists "
         f"placed first most often would get {spread['first'][1]:.0%} of the first places; the tenth seen most had "
         f"{spread['seen'][1]:.0%} of the clients, and by lot it would be {spread['lot'][1]:.0%}. "
-        "Places left and waiting times, which spread clients out again, are not in this count."
+        f"{_told_nothing(found)}Places left and waiting times, which spread clients out again, are not in this count."
     ]
     if ratio is None:
         lines.append(f"No therapist with fewer than {FEWEST_CASES} cases was offered to these clients.")

@@ -17,8 +17,9 @@ from rich.table import Table
 from data.dataset import Dataset
 from data.synthetic.clinic import simulate
 from data.synthetic.plan import Arm, Plan
-from experiments.clinics import each, figure, over_seeds, plans
+from experiments.clinics import each, figure, plans
 from training.audit.document import Audit
+from training.audit.harm.rates import wilson
 from training.audit.run import audit
 from training.config import TrainConfig
 from training.run import train
@@ -39,6 +40,7 @@ TOLD = {
     "planted_other_sign": "planted feature with the other sign",
     "noise_matters": "noise column said to drive or matter",
     "noise_named": "noise column of the fit called noise",
+    "null_matters": "anything that ranks said to drive or matter where nothing does",
     "proxies_flagged": "proxy flagged",
     "others_flagged": "other feature flagged as a proxy",
     "harmed_named": "the harmed group named",
@@ -51,8 +53,8 @@ def run(
     episodes: int = 10_000,
     therapists: int = 150,
     seeds: int = 10,
-    arms: Sequence[Arm] = ARMS,
     on_clinic: Callable[[], None] = lambda: None,
+    arms: Sequence[Arm] = ARMS,
     jobs: int = 1,
 ) -> dict[str, Any]:
     """Shares over clinics of each kind, with intervals; the arm `base` is looked at with and without a harmed group."""
@@ -61,7 +63,7 @@ def run(
     wanted += list(plans(seeds, arm="base", harm=HARM, **size))
     rows = pd.DataFrame(each(wanted, measure, on_clinic, jobs))
     found = {
-        str(kind): {name: over_seeds(mine[name]) for name in TOLD if mine[name].notna().all()}
+        str(kind): {name: shares(mine[name]) for name in TOLD if mine[name].notna().all()}
         for kind, mine in rows.groupby("kind", sort=False)
     }
     return {"synthetic": True, **size, "seeds": seeds, "kinds": found}
@@ -100,6 +102,9 @@ def of_features(found: Audit, truth: Mapping[str, Any], planted: bool) -> dict[s
         else None,
         "noise_matters": share([name in matter for name in noise]),
         "noise_named": share([features[name].verdict in ("noise", "unused") for name in fitted]),
+        "null_matters": None
+        if planted
+        else share([one.verdict in ("drives", "matters") for one in features.values() if one.part == "fit"]),
         "proxies_flagged": share([name in proxied for name in proxies]),
         "others_flagged": share([name in proxied for name in features if name not in proxies]),
     }
@@ -122,6 +127,12 @@ def feature_of(column: str) -> str:
     """The feature of a column that the truth names: `therapists.pets` is `therapist.pets`."""
     table, _, name = column.partition(".")
     return f"{table.removesuffix('s')}.{name}"
+
+
+def shares(values: pd.Series) -> dict[str, float]:
+    """Mean share over clinics with its score interval, each clinic counting as one: none of three is not never."""
+    low, high = wilson(float(values.sum()), len(values))
+    return {"value": float(values.mean()), "low": low, "high": high}
 
 
 def share(true: Sequence[bool]) -> float:

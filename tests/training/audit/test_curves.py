@@ -19,13 +19,14 @@ from training.audit.curves.alliance import AdherenceAt, AdherenceCurve, Rated, a
 from training.audit.curves.courses import against, course_title, prognosis_chart
 from training.audit.curves.drawn import change_title, product_title, ranking_chart
 from training.audit.curves.prognosis import Along, Course, Prognoses, accumulated
-from training.audit.curves.ranking import PRODUCTS, UTILITY, Product, Ranking, lines, product_lines
+from training.audit.curves.ranking import PRODUCTS, Product, Ranking, lines, product_lines
 from training.audit.curves.section import RANKING_CURVES, examine, relations
 from training.audit.curves.severity import SEVERITIES, Spread, severity_chart, severity_says, severity_title, spread
 from training.audit.curves.shapes import apart, correlation, number, regressed, said, size, spline
 from training.audit.curves.told import HARDLY, MODERATE, UNTOLD, adherence_title, alliance_title, does
 from training.audit.document import Chart, Estimate, Section
 from training.audit.examined import Examined
+from training.audit.importances import UTILITY
 from training.evaluate import Figure, Resamples
 
 Audited = tuple[Examined, Truth]

@@ -20,12 +20,13 @@ from training.audit.document import Chart, Section, Table
 from training.audit.examined import Examined
 from training.audit.fairness.cells import EVERYONE, Cells, Drawn, holm
 from training.audit.fairness.choice import Ranking
-from training.audit.fairness.figures import FREE, FULL, UTILITY, Figures, Measured, Tables, tables_of
+from training.audit.fairness.figures import FREE, FULL, Figures, Measured, Tables, tables_of
 from training.audit.fairness.found import findings
 from training.audit.fairness.pages import Page
 from training.audit.fairness.people import People, is_need
 from training.audit.fairness.results import Compared, Within, compare
 from training.audit.fairness.section import examine, gain_lines, nothing
+from training.audit.importances import UTILITY
 from training.bands import UNKNOWN
 from training.evaluate import Resamples
 from training.head import used_effects

@@ -16,7 +16,7 @@ from training.audit.document import Chart, Estimate, Section, Table
 from training.audit.examined import Examined
 from training.audit.flow.change import UNTREATED, change_table
 from training.audit.flow.counts import REASONS, Courses
-from training.audit.flow.losses import Answers, Share, findings, group_table, shares, wilson
+from training.audit.flow.losses import Answers, Share, findings, group_table, share_of, shares
 from training.audit.flow.section import section
 from training.audit.flow.unseen import ABSTAINS, NOT_SEEN, RANKS, Kind, kinds, lines, tables
 
@@ -196,14 +196,14 @@ def test_therapists_who_seldom_measure_make_a_spread_and_are_not_named(looked_at
 @pytest.mark.parametrize(("k", "n"), [(0, 10), (5, 20), (100, 100), (37, 1000)])
 def test_shares_have_wilsons_interval(k: int, n: int) -> None:
     low, high = proportion_confint(k, n, method="wilson")
-    found = wilson(k, n)
+    found = share_of(k, n)
     assert found is not None
     assert (found.low, found.high) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
 
 
 def test_a_share_of_nine_is_not_shown_and_one_of_ten_is() -> None:
-    assert wilson(3, 9) is None
-    assert wilson(3, 10) is not None
+    assert share_of(3, 9) is None
+    assert share_of(3, 10) is not None
 
 
 # whom the model has not seen

@@ -7,8 +7,9 @@ from matplotlib.figure import Figure as Canvas
 from training.audit.charts import INK, chart, density, line, panels, points, rows_of
 from training.audit.curves.drawn import words_of
 from training.audit.curves.prognosis import Along, Course, Prognoses, unit_of
-from training.audit.curves.shapes import apart, capital, ends, estimate, name_of, number, rounded, said, size
+from training.audit.curves.shapes import apart, ends, estimate, number, rounded, said, size
 from training.audit.document import Cell, Chart, Column, Finding
+from training.audit.words import capital, id_of
 from training.bundle import Bundle
 from training.ranking import WORTH
 
@@ -35,7 +36,7 @@ def prognosis_chart(prognoses: Prognoses, feature: str, found: Along) -> Chart:
         f"{name} changes by {_course_words(one, unit_words(bundle, name), who)}" for name, one in found.courses.items()
     )
     columns, rows = _course_table(bundle, found, meaning, who)
-    return chart(f"curve.{name_of(feature)}", title, f"{alt}.", canvas, columns, rows, COURSE_NOTE.format(who=who))
+    return chart(f"curve.{id_of(feature)}", title, f"{alt}.", canvas, columns, rows, COURSE_NOTE.format(who=who))
 
 
 def course_title(meaning: str, course: Course, unit: str, is_words: bool, who: str) -> str:

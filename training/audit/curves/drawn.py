@@ -5,9 +5,11 @@ import numpy.typing as npt
 
 from features.catalog import CATALOG
 from training.audit.charts import BINS, chart, density, intervals, line, panels
-from training.audit.curves.ranking import PRODUCTS, UTILITY, Lines, Product, Ranking, lines, product_lines, word_lines
-from training.audit.curves.shapes import apart, capital, ends, estimate, name_of, rounded, said, short, size
+from training.audit.curves.ranking import PRODUCTS, Lines, Product, Ranking, lines, product_lines, word_lines
+from training.audit.curves.shapes import apart, ends, estimate, rounded, said, short, size
 from training.audit.document import Cell, Chart, Column
+from training.audit.importances import UTILITY
+from training.audit.words import capital, id_of
 from training.bundle import Bundle
 from training.evaluate import Figure
 
@@ -80,7 +82,7 @@ def _of_number(ranking: Ranking, feature: str, meaning: str, found: Lines) -> Ch
         for i, (x, n) in enumerate(zip(found.x, _near(found.x, raw), strict=True))
     ]
     note = RANKS_NOTE + " Below each line: how often each value occurs among those available." + _trees(ranking)
-    return chart(f"curve.{name_of(feature)}", change_title(meaning, change, "SD"), alt, canvas, columns, rows, note)
+    return chart(f"curve.{id_of(feature)}", change_title(meaning, change, "SD"), alt, canvas, columns, rows, note)
 
 
 def _two(ranking: Ranking, feature: str, meaning: str, found: Lines) -> Chart:
@@ -98,9 +100,7 @@ def _two(ranking: Ranking, feature: str, meaning: str, found: Lines) -> Chart:
     columns = [Column(name="of", label="Of"), Column(name="added", label="Added where it is so", unit="SD", digits=3)]
     rows: list[list[Cell]] = [[name, estimate(found.change[name])] for name in names]
     note = f"{RANKS_NOTE} It is so for {share:.0%} of the pairs available.{_trees(ranking)}"
-    return chart(
-        f"curve.{name_of(feature)}", change_title(meaning, change, "SD"), alt + ".", canvas, columns, rows, note
-    )
+    return chart(f"curve.{id_of(feature)}", change_title(meaning, change, "SD"), alt + ".", canvas, columns, rows, note)
 
 
 def _of_product(ranking: Ranking, feature: str, product: Product) -> Chart | None:
@@ -131,7 +131,7 @@ def _of_product(ranking: Ranking, feature: str, product: Product) -> Chart | Non
     ]
     note = f"{RANKS_NOTE} Low, middle and high: a tenth, half and nine tenths of clients lie below.{_trees(ranking)}"
     title = product_title(theirs, product.words, changes[0], changes[-1])
-    return chart(f"curve.{name_of(feature)}", title, alt, canvas, columns, rows, note)
+    return chart(f"curve.{id_of(feature)}", title, alt, canvas, columns, rows, note)
 
 
 def product_title(theirs: str, words: str, low: Figure, high: Figure) -> str:
@@ -167,7 +167,7 @@ def _of_words(ranking: Ranking, feature: str, meaning: str) -> Chart | None:
         for word, n in zip(order, many, strict=True)
     ]
     return chart(
-        f"curve.{name_of(feature)}", f"{capital(meaning)}: {finding}", alt + ".", canvas, columns, rows, RANKS_NOTE
+        f"curve.{id_of(feature)}", f"{capital(meaning)}: {finding}", alt + ".", canvas, columns, rows, RANKS_NOTE
     )
 
 

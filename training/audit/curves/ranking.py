@@ -14,18 +14,18 @@ import numpy.typing as npt
 
 from training.audit.curves.shapes import most
 from training.audit.examined import Examined
+from training.audit.importances import UTILITY
 from training.bundle import Bundle
 from training.evaluate import Figure
 from training.head import Head
 from training.ranking import combined_sd
 from training.scoring import Scored, unit_at
+from training.shares import Z95
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-Z95 = 1.959963984540054
 PARTS = ("therapist", "pair")
-UTILITY = "utility"
 FEW_VALUES = 6
 SAMPLED = 200
 """Pairs over which the dependence of the small trees is averaged."""

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from training.audit.charts import SOFT, chart, density, line, panels
 from training.audit.curves.ranking import PRODUCTS, Ranking
-from training.audit.curves.shapes import capital, ends, estimate, number, rounded, said
+from training.audit.curves.shapes import ends, estimate, number, rounded, said
 from training.audit.document import Cell, Chart, Column
+from training.audit.words import capital
 from training.evaluate import Figure
 from training.head import Head
 

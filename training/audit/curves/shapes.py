@@ -126,16 +126,6 @@ def ends(figures: Sequence[Figure]) -> tuple[Floats, Floats, Floats]:
     return value, low, high
 
 
-def name_of(text: str) -> str:
-    """An id for a chart from the name of a feature."""
-    return "".join(c if c.isalnum() or c in "_.-" else "-" for c in text.lower())
-
-
-def capital(text: str) -> str:
-    """The text with a capital letter first."""
-    return text[:1].upper() + text[1:]
-
-
 def rounded(value: float) -> float:
     """Four figures that count, for a table."""
     return float(f"{value:.4g}")

@@ -13,6 +13,7 @@ from training.audit.examined import Examined
 from training.audit.fairness.cells import Cells, Drawn
 from training.audit.fairness.choice import Ranking
 from training.audit.fairness.people import People
+from training.audit.importances import UTILITY
 from training.calibration import FEWEST_IN_CELL
 from training.evaluate import Resamples
 from training.groups import Groups, groups_with, standard_severity
@@ -21,7 +22,6 @@ from training.tested import weighted
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-UTILITY = "utility"
 FREE, FULL = "free choice", "full caseloads"
 Named = tuple[str, str]
 

@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from training.audit.document import Estimate, Finding
 from training.audit.fairness.cells import ALPHA, EVERYONE, Drawn, holm
-from training.audit.fairness.figures import FREE, UTILITY, Figures, Measured, Named
+from training.audit.fairness.figures import FREE, Figures, Measured, Named
 from training.audit.fairness.results import MARGIN, Compared
-from training.audit.fairness.words import head_words, listed, named, with_interval
+from training.audit.fairness.words import head_words, named
+from training.audit.importances import UTILITY
+from training.audit.words import capital, listed, with_interval
 
 Floats = npt.NDArray[np.float64]
 
@@ -93,7 +95,7 @@ def results(compared: Iterable[Compared]) -> Iterator[Finding]:
 
 def _start(one: Compared) -> str:
     words = named((one.attribute, one.group))
-    return f"{words[0].upper()}{words[1:]}:"
+    return f"{capital(words)}:"
 
 
 def _spread(one: Compared) -> str:
@@ -120,7 +122,7 @@ def losses(figures: Figures) -> Iterator[Finding]:
             f"{named(one.name)}: under {regime} the ranking's choice is expected to bring {with_interval(found)} in "
             f"{head_words(head)}, against the next available therapist; no group may lose more than {-LOSS:.2f} SD."
         )
-        yield Finding(level="stop" if more.adjusted < ALPHA else "look", words=_capital(words), page=one.page)
+        yield Finding(level="stop" if more.adjusted < ALPHA else "look", words=capital(words), page=one.page)
 
 
 def lowest(figures: Figures) -> tuple[Asked | None, int, int]:
@@ -149,7 +151,7 @@ def _gains_less(figures: Figures) -> Iterator[Finding]:
         counts = any(one.measured.about[1] == UTILITY for one, *_ in several)
         said = listed(_beside(one.measured.about, found, own) for one, found, own in several)
         words = f"{words}: the expected gain beside everyone's (and over the next available therapist) is {said}."
-        yield Finding(level="look" if counts else "note", words=_capital(words), page=several[0][0].page)
+        yield Finding(level="look" if counts else "note", words=capital(words), page=several[0][0].page)
 
 
 def _beside(about: tuple[str, ...], found: Estimate, own: Estimate) -> str:
@@ -168,7 +170,7 @@ def _not_come_true(figures: Figures) -> Iterator[Finding]:
                 f"{named(one.name)}: those who saw a therapist whom the ranking puts high did worse; by that its "
                 f"first choice brings {with_interval(found)} in {head_words(one.measured.about[1])}."
             )
-            yield Finding(level="stop", words=_capital(words), page=one.page)
+            yield Finding(level="stop", words=capital(words), page=one.page)
     beside = [one.drawn.less_everyone() for one in true]
     for one in judged(true, [drawn.below(0.0) for drawn in beside]):
         found = one.measured.of(one.name)
@@ -177,7 +179,7 @@ def _not_come_true(figures: Figures) -> Iterator[Finding]:
                 f"{named(one.name)}: of each SD that the ranking promised in {head_words(one.measured.about[1])}, "
                 f"{with_interval(found)} came true, less than for everyone."
             )
-            yield Finding(level="look", words=_capital(words), page=one.page)
+            yield Finding(level="look", words=capital(words), page=one.page)
 
 
 def _brought(one: Measured, figures: Figures) -> Measured:
@@ -199,7 +201,7 @@ def _biased(figures: Figures) -> Iterator[Finding]:
                 f"{named(one.name)}: predictions of {head_words(one.measured.about[1])} are {way}: observed less "
                 f"predicted is {with_interval(found)}."
             )
-            yield Finding(level="look", words=_capital(words), page=one.page)
+            yield Finding(level="look", words=capital(words), page=one.page)
 
 
 def _waits(figures: Figures) -> Iterator[Finding]:
@@ -214,7 +216,7 @@ def _waits(figures: Figures) -> Iterator[Finding]:
                 said = "the wait for the first session" if unit else "the share who never started"
                 digits = 1 if unit else 2
                 words = f"{named(one.name)}: {said} is {with_interval(found, unit, digits=digits)} beside everyone's."
-                yield Finding(level="look", words=_capital(words), page=one.page)
+                yield Finding(level="look", words=capital(words), page=one.page)
 
 
 def _stands_first(figures: Figures) -> Iterator[Finding]:
@@ -230,7 +232,7 @@ def _stands_first(figures: Figures) -> Iterator[Finding]:
                 words = (
                     f"{named(one.name)}: the general standing of {said} is {with_interval(found)} beside everyone's."
                 )
-                yield Finding(level="look", words=_capital(words), page=one.page)
+                yield Finding(level="look", words=capital(words), page=one.page)
     abstains = figures["abstains",]
     beside = abstains.drawn.less_everyone()
     for one in judged([abstains], [beside.above(ABSTAINS)]):
@@ -238,7 +240,7 @@ def _stands_first(figures: Figures) -> Iterator[Finding]:
         if one.adjusted < ALPHA and own is not None:
             share = f"{own.value:.0%} have no meaningful difference between therapists"
             words = f"{named(one.name)}: {share}, of everyone {abstains.drawn.value[0]:.0%}."
-            yield Finding(level="note", words=_capital(words), page=one.page)
+            yield Finding(level="note", words=capital(words), page=one.page)
 
 
 def least_gain(figures: Figures) -> tuple[Named, Measured] | None:
@@ -249,7 +251,3 @@ def least_gain(figures: Figures) -> tuple[Named, Measured] | None:
     shown = [(value, name) for value, name in zip(gain.drawn.value, gain.names, strict=True) if name != EVERYONE]
     known = [(float(value), name) for value, name in shown if not np.isnan(value)]
     return (min(known)[1], gain) if known else None
-
-
-def _capital(words: str) -> str:
-    return words[0].upper() + words[1:]

@@ -8,9 +8,11 @@ import numpy as np
 from training.audit.charts import chart, intervals
 from training.audit.document import Cell, Chart, Column, Estimate, Finding, Section, Table
 from training.audit.fairness.cells import EVERYONE, FEWEST_FOR_SLOPE
-from training.audit.fairness.figures import FREE, FULL, UTILITY, Figures, Measured, Named
+from training.audit.fairness.figures import FREE, FULL, Figures, Measured, Named
 from training.audit.fairness.results import FEWEST_COMPARED, MARGIN, OF_NEED, Compared
-from training.audit.fairness.words import attribute_words, group_words, head_words, named, with_interval
+from training.audit.fairness.words import attribute_words, group_words, head_words, named
+from training.audit.importances import UTILITY
+from training.audit.words import capital, with_interval
 from training.bands import UNKNOWN
 from training.calibration import FEWEST_IN_CELL
 
@@ -225,8 +227,7 @@ def _gap_chart(attribute: str, gaps: Sequence[tuple[Compared, Estimate]]) -> Cha
     worse = [one for one, _ in own if one.worse]
     title = f"No group surely does worse than its need explains in {head_words(lowest.head)}"
     if worse:
-        title = f"{group_words(worse[0].group)}: {head_words(lowest.head)} is lower than the need explains"
-        title = title[0].upper() + title[1:]
+        title = capital(f"{group_words(worse[0].group)}: {head_words(lowest.head)} is lower than the need explains")
     labels = [group_words(one.group) for one, _ in own]
     values = np.array([[gap.value, gap.low, gap.high] for _, gap in own], dtype=np.float64)
     columns = (Column(name="group", label="group"), Column(name="gap", label="beside others", unit="SD"))

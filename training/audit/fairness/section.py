@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from training.audit.document import Column, Finding, Section, Table
 from training.audit.examined import Examined
 from training.audit.fairness.cells import EVERYONE
-from training.audit.fairness.figures import FREE, UTILITY, Figures, Tables, tables_of
+from training.audit.fairness.figures import FREE, Figures, Tables, tables_of
 from training.audit.fairness.found import LOSS, findings, least_gain, losses, lowest
 from training.audit.fairness.pages import Page
 from training.audit.fairness.results import MARGIN, Compared, compare
-from training.audit.fairness.words import attribute_words, head_words, listed, named, short_words, with_interval
+from training.audit.fairness.words import attribute_words, head_words, named, short_words
+from training.audit.importances import UTILITY
+from training.audit.words import capital, listed, with_interval
 from training.bands import UNKNOWN
 
 TITLE = "For whom does it work less well?"
@@ -60,7 +62,7 @@ def nothing(figures: Figures, compared: Sequence[Compared]) -> Finding:
         else "there are too few results to ask whether one does worse than its need explains"
     )
     fine = least is not None and not below and bool(compared)
-    words = f"{lost[0].upper()}{lost[1:]}, and {worse}."
+    words = f"{capital(lost)}, and {worse}."
     return Finding(level="fine" if fine else "note", words=words, page="section/groups")
 
 

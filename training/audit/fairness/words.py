@@ -1,8 +1,5 @@
-"""Groups and figures in words."""
+"""Groups of clients and heads in words."""
 
-from collections.abc import Iterable
-
-from training.audit.document import Estimate
 from training.audit.fairness.cells import EVERYONE
 from training.audit.therapists.words import head_label
 from training.bands import UNKNOWN
@@ -50,18 +47,3 @@ def head_words(name: str) -> str:
     """A head, or the utility, inside a sentence."""
     found = HEADS.get(name, head_label(name))
     return found[0].lower() + found[1:]
-
-
-def with_interval(one: Estimate, unit: str = " SD", sign: bool = True, digits: int = 2) -> str:
-    """A figure with its 95 % interval: +0.27 SD (95 % interval +0.24 to +0.30)."""
-    shape = f"{'+' if sign else ''}.{digits}f"
-    said = f"{one.value:{shape}}{unit}"
-    if one.low is None or one.high is None:
-        return said
-    return f"{said} (95 % interval {one.low:{shape}} to {one.high:{shape}})"
-
-
-def listed(words: Iterable[str]) -> str:
-    """Several things as one would say them: a, b and c."""
-    every = list(words)
-    return every[0] if len(every) == 1 else ", ".join(every[:-1]) + " and " + every[-1] if every else ""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from training.audit.document import Cell, Column, Estimate, Table
 from training.audit.examined import Examined
-from training.audit.fairness.words import with_interval
+from training.audit.words import with_interval
 from training.calibration import FEWEST_IN_CELL
 from training.config import OutcomeConfig
 from training.evaluate import DIGITS, Resamples

@@ -13,6 +13,9 @@ from training.audit.fairness.cells import ALPHA, FEWEST_JUDGED, holm
 from training.audit.fairness.words import attribute_words, group_words, named
 from training.audit.flow.counts import Courses
 from training.audit.harm.hiding import told_apart
+from training.audit.harm.rates import wilson
+from training.audit.reports import FEWEST_CASES
+from training.audit.words import capital
 from training.bands import UNKNOWN
 from training.calibration import FEWEST_IN_CELL
 from training.evaluate import DIGITS
@@ -22,9 +25,7 @@ Bools = npt.NDArray[np.bool_]
 
 FEWER = 0.05
 """A share this much lower than everyone's is worth looking at."""
-Z95, TENTHS = 1.959964, 10
-FEWEST_CASES = 15
-"""Courses begun, for a therapist to count."""
+TENTHS = 10
 FEWEST_THERAPISTS = 10
 LOOKED_AT = ("assessed", "started", "rated", "paired")
 LABELS = {
@@ -48,18 +49,15 @@ class Share:
     @property
     def estimate(self) -> Estimate | None:
         """With Wilson's 95 % interval; None where too few."""
-        return wilson(self.k, self.n)
+        return share_of(self.k, self.n)
 
 
-def wilson(k: int, n: int) -> Estimate | None:
-    """A share of n with its 95 % interval; None under the number that may be shown (Wilson 1927)."""
+def share_of(k: int, n: int) -> Estimate | None:
+    """A share of n with its 95 % interval; None under the number that may be shown."""
     if n < FEWEST_IN_CELL:
         return None
-    share, z = k / n, Z95**2 / n
-    middle = (share + z / 2) / (1 + z)
-    reach = Z95 / (1 + z) * np.sqrt(share * (1 - share) / n + z / (4 * n))
-    low, high = max(middle - reach, 0.0), min(middle + reach, 1.0)
-    return Estimate(value=round(share, DIGITS), low=round(float(low), DIGITS), high=round(float(high), DIGITS))
+    low, high = wilson(k, n)
+    return Estimate(value=round(k / n, DIGITS), low=round(low, DIGITS), high=round(high, DIGITS))
 
 
 def shares(courses: Courses) -> list[Share]:
@@ -121,7 +119,7 @@ def findings(courses: Courses, found: Sequence[Share]) -> Iterator[Finding]:
                 f"interval {own.low or 0:.0%} to {own.high or 0:.0%}), of everyone {everyone[one.step]:.0%}: "
                 "what is learned speaks less for them."
             )
-            yield Finding(level="look", words=words[0].upper() + words[1:], page="section/data")
+            yield Finding(level="look", words=capital(words), page="section/data")
 
 
 def _by_definition(one: Share) -> bool:

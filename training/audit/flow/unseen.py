@@ -10,9 +10,9 @@ import pandas as pd
 from features.eligibility import spoken
 from features.kinds import FEW, KINDS
 from training.audit.document import Column, Finding, Table
-from training.audit.fairness.words import listed
 from training.audit.flow.counts import Courses
 from training.audit.harm.hiding import told_apart
+from training.audit.words import listed
 from training.bands import UNKNOWN, first_word
 from training.calibration import FEWEST_IN_CELL
 

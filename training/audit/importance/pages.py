@@ -11,7 +11,6 @@ from training.audit.importance.tables import (
     PROGNOSTIC_COLUMNS,
     SPREAD_NOTE,
     hundred,
-    listed,
     matching_cells,
     percent,
     plain,
@@ -19,6 +18,7 @@ from training.audit.importance.tables import (
 )
 from training.audit.importance.verdicts import flagged_words
 from training.audit.importances import UTILITY, FeatureImportance, Flag
+from training.audit.words import listed
 
 KNOW: Mapping[Flag, str] = {
     "forbidden": "It must not be used there: take it out of the configuration, or have the policy changed first.",

@@ -12,7 +12,6 @@ from training.audit.importance.tables import (
     by_share,
     clusters_table,
     groups_table,
-    listed,
     order_chart,
     order_table,
     plain,
@@ -22,6 +21,7 @@ from training.audit.importance.tables import (
 from training.audit.importance.variance import tables
 from training.audit.importance.verdicts import MOVES
 from training.audit.importances import UTILITY, FeatureImportance, Importance, Matching
+from training.audit.words import listed
 
 
 def examine(looked_at: Examined) -> tuple[Section, Importance, dict[str, Section]]:

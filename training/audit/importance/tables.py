@@ -1,6 +1,5 @@
 """Tables and pictures of importance: what drives the ranking, and apart from it what drives the prognosis."""
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +16,7 @@ from training.audit.importances import (
     Prognostic,
     Verdict,
 )
+from training.audit.words import id_of, listed
 
 SHOWN = 12
 """Of a picture; the table below it has all."""
@@ -113,7 +113,9 @@ def order_chart(features: Sequence[FeatureImportance]) -> Chart | None:
         return None
     spread = [one.matching[UTILITY].spread for one in shown]
     clear = [plain(one.name) for one in shown if one.verdict == "drives"][:4]
-    title = f"What clearly moves the order of therapists: {listed(clear)}" if clear else "Nothing clearly moves the order"
+    title = (
+        f"What clearly moves the order of therapists: {listed(clear)}" if clear else "Nothing clearly moves the order"
+    )
     alt = (
         f"Dots with intervals for {len(shown)} features, the widest spread first: "
         + "; ".join(f"{plain(one.name)} {one.matching[UTILITY].spread.value:.3f} SD" for one in shown)
@@ -135,7 +137,7 @@ def prognosis_chart(features: Sequence[FeatureImportance], head: str) -> Chart |
         + "; ".join(f"{plain(one.name)} {one.prognostic[head].contribution.value:.3f} SD" for one in shown)
         + "."
     )
-    return _chart(f"prognosis-{_id(head)}", title, alt, shown, size, "Mean contribution to the prognosis, in SD")
+    return _chart(f"prognosis-{id_of(head)}", title, alt, shown, size, "Mean contribution to the prognosis, in SD")
 
 
 def _chart(
@@ -190,7 +192,7 @@ def prognosis_table(features: Sequence[FeatureImportance], head: str) -> Table:
         Column(name="verdict", label="In short"),
     )
     return Table(
-        id=f"importance-prognosis-{_id(head)}",
+        id=f"importance-prognosis-{id_of(head)}",
         title=f"Who does well whoever the therapist is: {plain(head)}",
         columns=columns,
         rows=tuple(
@@ -224,7 +226,7 @@ def clusters_table(importance: Importance, head: str) -> Table | None:
     if not some:
         return None
     return Table(
-        id=f"importance-clusters-{_id(head)}",
+        id=f"importance-clusters-{id_of(head)}",
         title=f"Features of the client that go together, taken as one: {plain(head)}",
         columns=(Column(name="features", label="Features taken as one"), *PROGNOSTIC_COLUMNS),
         rows=tuple((_group(one), *prognostic_cells(one.prognostic[head])) for one in some),
@@ -237,12 +239,3 @@ def _group(one: GroupImportance) -> str:
 
 def _verdict(one: FeatureImportance) -> str:
     return VERDICTS[one.verdict] + (" - look at it" if one.flags else "")
-
-
-def _id(name: str) -> str:
-    return re.sub(r"[^a-z0-9_.-]", "-", name.lower())
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words in a row, an `and` before the last."""
-    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else (words[0] if words else "nothing")

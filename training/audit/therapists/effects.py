@@ -15,11 +15,11 @@ from features.track import CASES_WITH
 from training.bundle import Bundle
 from training.fits import Prepared, chance_a_unit
 from training.head import Head, HeadInfo, used_effects
+from training.shares import Z95
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-Z95 = 1.959963984540054
 STRENGTH = "strength."
 HALF = 0.8
 """Mean distance, in SD, of half of a normal distribution from its middle."""

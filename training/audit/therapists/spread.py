@@ -8,11 +8,12 @@ from scipy.special import ndtr
 from training.audit.charts import INK, SOFT, chart, plain_axes
 from training.audit.document import Cell, Chart, Column, Estimate, Finding, Table
 from training.audit.reports import FEWEST_CASES
-from training.audit.therapists.effects import Z95, Effect, per_link, prior_variance, reliability, unit
+from training.audit.therapists.effects import Effect, per_link, prior_variance, reliability, unit
 from training.audit.therapists.exposure import Shown, exposures
 from training.audit.therapists.known import Known
 from training.audit.therapists.words import FEW_RESULTS, OPTED_OUT, PROFILE, TOO_FEW, UNITS, amount, head_label
 from training.calibration import FEWEST_IN_CELL
+from training.shares import Z95
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

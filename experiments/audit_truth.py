@@ -33,6 +33,7 @@ PLANTED: Mapping[str, str] = {
 """Features that carry the largest planted effects that columns can carry, with the sign planted."""
 
 HARM = "ethnicity=black"
+SEVERITY = "group/severity_band"
 ARMS: tuple[Arm, ...] = ("base", "null")
 TOLD = {
     "planted_matter": "planted feature said to drive or matter",
@@ -43,8 +44,9 @@ TOLD = {
     "null_matters": "anything that ranks said to drive or matter where nothing does",
     "proxies_flagged": "proxy flagged",
     "others_flagged": "other feature flagged as a proxy",
-    "harmed_named": "the harmed group named",
-    "groups_named": "any other group named",
+    "harmed_named": "the harmed group named a reason to stop",
+    "groups_named": "any other group named a reason to stop",
+    "groups_looked_at": "any other group to be looked at, those by severity aside",
 }
 """What is counted, as the table says it."""
 
@@ -111,15 +113,20 @@ def of_features(found: Audit, truth: Mapping[str, Any], planted: bool) -> dict[s
 
 
 def of_groups(found: Audit, harm: str | None) -> dict[str, float | None]:
-    """Whether the harmed group is named in a finding a person should look at, and whether any other group is."""
+    """Whether the harmed group is named a reason to stop, whether any other is, and whether others are to be looked at.
+
+    Severity is no harm: therapists are planted to differ more for the severe, so that others truly gain less.
+    """
     section = found.section("groups")
     assert section is not None
-    findings = [one for one in section.findings if one.level in ("look", "stop") and one.page]
     attribute, _, value = (harm or "").partition("=")
-    mine = [one for one in findings if one.page == f"group/{attribute}" and value in one.words]
+    named = [one for one in section.findings if one.level in ("look", "stop") and one.page]
+    mine = [one for one in named if harm and one.page == f"group/{attribute}" and value in one.words]
+    others = [one for one in named if one not in mine]
     return {
-        "harmed_named": float(bool(mine)) if harm else None,
-        "groups_named": float(len(findings) > len(mine)),
+        "harmed_named": float(any(one.level == "stop" for one in mine)) if harm else None,
+        "groups_named": float(any(one.level == "stop" for one in others)),
+        "groups_looked_at": float(any(one.level == "look" and one.page != SEVERITY for one in others)),
     }
 
 

@@ -58,6 +58,20 @@ def champion(decisions: Sequence[Decision]) -> Decision | None:
     return next((one for one in reversed(decisions) if one.action in MAKE_CHAMPION), None)
 
 
+def earlier(decisions: Sequence[Decision]) -> list[str]:
+    """Bundles that were served before the champion, the last one first: where returning leads, one step a time.
+
+    A return takes back all that were promoted since: returning again goes further back, never forward to them.
+    """
+    served: list[str] = []
+    for one in decisions:
+        if one.action == "rollback" and one.bundle_id in served:
+            del served[len(served) - served[::-1].index(one.bundle_id) :]
+        elif one.action in MAKE_CHAMPION:
+            served.append(one.bundle_id)
+    return [bundle_id for bundle_id in reversed(served) if bundle_id != served[-1]]
+
+
 def row(decision: Decision, versions: Mapping[str, str]) -> dict[str, Any]:
     """One decision in plain values."""
     return {

@@ -314,12 +314,31 @@ def test_a_rejection_after_the_approval_stops_promotion_and_return(tracked: "lis
     assert line.startswith("wishes_met: forbidden")
     with pytest.raises(GateError, match="wishes_met: forbidden: it harms"):
         rollback("A. Lead", "as before", version, fresh, forbidding("wishes_met"))
-    conclude(version, "reject", "B. Lead", "more clients leave early", database=fresh)
+    rejected = conclude(version, "reject", "B. Lead", "more clients leave early", database=fresh)
+    assert "is served until another is" in rejected.lines()[-1]
     assert [line for line in refusal(version, "A. Lead", fresh) if "rejected by B. Lead" in line]
     with pytest.raises(GateError, match=r"rejected by B\. Lead on .*: more clients leave early"):
         rollback("A. Lead", "as before", version, fresh)
     conclude(version, "approve", "B. Lead", "it was another cause", database=fresh)
     assert rollback("A. Lead", "as before", version, fresh).version == version
+
+
+def test_no_return_leads_from_real_people_to_a_model_of_invented_ones(
+    tracked: "list[Tracked]", fresh: str, audit: Audit
+):
+    from training.registry.models import find, promote, rollback
+
+    invented, version = tracked[0].version, tracked[2].version
+    promote(invented, "demo", "a demonstration", fresh)
+    put_before_people(audit, version, fresh)
+    conclude(version, "sign", "A. Lead", "read it", ("wishes_met",), fresh)
+    conclude(version, "approve", "A. Lead", "read it", database=fresh)
+    promote(version, "A. Lead", "read the card", fresh)
+    before = history(open_database(fresh))
+    with pytest.raises(GateError, match="learned from invented people"):
+        rollback("A. Lead", "as before", invented, fresh)
+    assert history(open_database(fresh)) == before
+    assert find("champion").version == version
 
 
 def test_a_changed_rule_and_a_newer_audit_that_flags_more_stop_the_promotion_by_name(

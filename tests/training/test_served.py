@@ -3,7 +3,7 @@
 import datetime as dt
 
 from data.decisions import Action, Decision
-from training.served import champion, line, on, row
+from training.served import champion, earlier, line, on, row
 
 DAY = dt.date(2026, 3, 10)
 VERSIONS = {"b1": "1", "b2": "2", "b3": "3"}
@@ -34,6 +34,19 @@ def test_a_return_counts_as_a_promotion_does():
     record = [made("promote", "b1", 1), made("promote", "b2", 5), made("rollback", "b1", 8)]
     assert on(record, DAY).at_end == record[2]
     assert champion(record[:2]) == record[1]
+
+
+def test_returning_twice_goes_further_back_and_never_forward_to_what_was_returned_from():
+    record = [made("promote", f"b{i}", i) for i in (1, 2, 3)]
+    assert earlier(record) == ["b2", "b1"]
+    record.append(made("rollback", "b2", 4))
+    assert earlier(record) == ["b1"]
+    record.append(made("rollback", "b1", 5))
+    assert earlier(record) == []
+    record.append(made("rollback", "b3", 6))  # by name
+    assert earlier(record) == ["b1"]
+    assert earlier([*record, made("promote", "b1", 7)]) == ["b3"]
+    assert earlier([made("sign", "b1", 1)]) == []
 
 
 def test_signatures_and_verdicts_are_told_and_change_nothing():

@@ -19,6 +19,7 @@ from training.config import TrainConfig
 from training.deciding import blank
 from training.gate import never, undecided, unmet
 from training.registry.store import MODEL, address, connect
+from training.served import earlier
 from training.signing import Record, is_demo, together
 from training.storage import beside, load, writable
 
@@ -119,7 +120,7 @@ def promote(name: str, who: str, reason: str, database: str | None = None, polic
             raise GateError(problems)
         said = f"{reason} [gate waived: {len(problems)} conditions]" if problems else reason
         decision_id = _on_record(record, "promote", bundle, who, said)
-    _move(one)
+        _move(one)  # while nobody else decides: record and alias say the same
     return Promotion(one.version, bundle.manifest.bundle_id, decision_id, problems)
 
 
@@ -129,17 +130,20 @@ def rollback(
     """Makes an earlier champion the champion again: the one before the present one, or the version that is named.
 
     Raises GateError for one that never was the champion (it has not been through the gate), that was rejected since,
-    or that has a feature which today's policy does not allow.
+    that has a feature which today's policy does not allow, or that was learned from invented people where the present
+    one was learned from real ones.
     """
     _named(who, reason)
     engine = open_database(database)
-    made = [one.bundle_id for one in history(engine) if one.action in ("promote", "rollback")]
-    present = find(CHAMPION).bundle_id
-    earlier = [bundle_id for bundle_id in made if bundle_id != present]
-    if not earlier and name is None:
-        rule = "no other bundle was ever the champion"
-        raise GateError([Problem("champion", present, rule, "promote one: therapist-fit models promote")])
-    one = find(name or earlier[-1])
+    decisions = history(engine)
+    made = [one.bundle_id for one in decisions if one.action in ("promote", "rollback")]
+    present = find(CHAMPION)
+    before = [bundle_id for bundle_id in earlier(decisions) if bundle_id != present.bundle_id]
+    if not before and name is None:
+        rule = "no other bundle was served before it"
+        step = "promote one: therapist-fit models promote, or name one that was served with --to"
+        raise GateError([Problem("champion", present.bundle_id, rule, step)])
+    one = find(name or before[0])
     if one.bundle_id not in made:
         rule = "was never the champion, so it has not been through the gate"
         raise GateError([Problem("model", one.version, rule, f"therapist-fit models promote {one.version}")])
@@ -147,10 +151,13 @@ def rollback(
     with deciding(engine) as connection:
         record = Record(connection, policy or Policy.read(), TENANT)
         refused = never(bundle, record, who)
+        if bundle.manifest.synthetic and not read_version(present).manifest.synthetic:
+            rule = "learned from invented people, and the present one from real ones"
+            refused.append(Problem("model", one.version, rule, "name one of real people with --to, or promote one"))
         if refused:
             raise GateError(refused)
         decision_id = _on_record(record, "rollback", bundle, who, reason)
-    _move(one)
+        _move(one)
     return Promotion(one.version, one.bundle_id, decision_id, [])
 
 

@@ -11,11 +11,13 @@ from data.errors import GateError, Problem
 from data.migrating import open_database
 from training.audit.document import FILE, Audit, Finding
 from training.deciding import Wish, decide, newest_published, unsigned
-from training.registry.models import Version, find, folder_of, versions
+from training.registry.models import CHAMPION, Version, find, folder_of, versions
 from training.served import row
 from training.signing import together
 
 _DONE = {"sign": "signed", "approve": "approved", "reject": "rejected"}
+
+_STILL = "it is the champion, and is served until another is -> therapist-fit models rollback"
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,14 @@ class Verdict:
     """Features of the bundle that may not be used or that nobody has signed."""
     findings: tuple[Finding, ...]
     """What the audit says a person should look at or mend first."""
+    is_champion: bool
+    """Whether it is served: a rejection alone does not change that."""
 
     def as_json(self) -> dict[str, Any]:
         """In plain values: what is on record, and what is still to do."""
         return {
             **row(self.decision, {self.decision.bundle_id: self.version}),
+            "is_champion": self.is_champion,
             "unsigned": [problem.where for problem in self.left],
             "left": [str(problem) for problem in self.left],
             "findings": [one.model_dump() for one in self.findings],
@@ -47,6 +52,7 @@ class Verdict:
             f"{_DONE[made.action]}: {of}{which}, by {made.who}, on audit {made.evidence_hash}",
             *(f"the audit says ({one.level}): {one.words}" for one in self.findings),
             *(f"still to do: {problem}" for problem in together(self.left) if made.action != "reject"),
+            *([_STILL] if made.action == "reject" and self.is_champion else []),
         ]
 
 
@@ -71,7 +77,7 @@ def conclude(
     finally:
         engine.dispose()
     urgent = tuple(finding for finding in audit.findings if finding.level in ("look", "stop"))
-    return Verdict(one.version, decision, left, urgent)
+    return Verdict(one.version, decision, left, urgent, CHAMPION in one.aliases)
 
 
 def newest_audit(one: Version, engine: sa.Engine) -> tuple[Audit, bytes]:

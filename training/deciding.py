@@ -4,6 +4,7 @@ A signature is about features: it holds for each of them under the rule that the
 rejection are about one bundle. Light to import: a worker of the service decides without pandas or MLflow.
 """
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +24,7 @@ from data.decisions import (
     published,
     published_in,
 )
-from data.errors import GateError, Problem
+from data.errors import BundleError, GateError, Problem
 from data.sql import TENANT
 from features.policy import Policy
 from training.audit.document import Audit, evidence_hash
@@ -31,6 +32,10 @@ from training.signing import DEMO, Record, asked_of, flagged, holding, is_demo, 
 
 MOST_WHO = 200
 """Longest name that the table keeps."""
+MOST_REASON = 4_000
+"""Longest reason: what is on record is read with every decision, for good."""
+CLOCKS = dt.timedelta(minutes=5)
+"""How far the clocks of two machines may be apart."""
 
 
 Verb = Literal["sign", "approve", "reject"]
@@ -100,8 +105,12 @@ def decide_in(
 
 
 def publish(engine: sa.Engine, audit_bytes: bytes, version: str, tenant: str = TENANT) -> Evidence:
-    """Puts an audit before those who decide, without a decision. Raises BundleError if the bytes are no audit."""
+    """Puts an audit before those who decide, without a decision. Raises BundleError if the bytes are no audit,
+    or one of a day to come.
+    """
     audit = Audit.parse(audit_bytes, "the audit to publish")
+    if audit.made_at > dt.datetime.now(dt.UTC) + CLOCKS:  # it would stand before every later one
+        raise BundleError(f"the audit to publish: made on {audit.made_at:%Y-%m-%d}, a day to come -> audit again")
     evidence = Evidence(evidence_hash(audit_bytes), audit.bundle_id, version, audit.made_at)
     with deciding(engine) as connection:
         keep_evidence(connection, evidence, audit_bytes, tenant)
@@ -144,6 +153,9 @@ def blank(who: str, reason: str) -> list[Problem]:
     ]
     if len(who.strip()) > MOST_WHO:
         found.append(Problem("who", f"{len(who.strip())} characters", f"at most {MOST_WHO} are kept", "shorten it"))
+    if len(reason.strip()) > MOST_REASON:
+        rule = f"at most {MOST_REASON:,} are kept"
+        found.append(Problem("reason", f"{len(reason.strip()):,} characters", rule, "shorten it"))
     unseen = [("who", who.strip()), ("reason", "".join(reason.split()))]
     return found + [
         Problem(what, repr(said), "holds characters that cannot be seen", "leave them out")
@@ -180,6 +192,8 @@ def _today(wish: Wish, audit: Audit, seen: Evidence, policy: Policy, others: lis
     if audit.policy_hash != policy.hash():
         rule = f"the feature policy is now {policy.hash()}"
         problems.append(Problem("policy of the audit", audit.policy_hash, rule, "train again under today's policy"))
+    if seen.made_at > dt.datetime.now(dt.UTC) + CLOCKS:
+        problems.append(Problem("audit", f"made on {seen.made_at:%Y-%m-%d}", "is of a day to come", "audit again"))
     newer = next((one for one in others if one.bundle_id == seen.bundle_id and one.made_at > seen.made_at), None)
     if newer is not None:
         said = f"{seen.evidence_hash} of {seen.made_at:%Y-%m-%d %H:%M}"

@@ -281,6 +281,23 @@ def test_publishing_puts_an_audit_before_people_once(engine: sa.Engine, an_audit
         publish(engine, b"{}", "3")
 
 
+def test_an_audit_of_a_day_to_come_would_stand_before_every_later_one_and_is_refused(
+    engine: sa.Engine, an_audit: AnAudit
+):
+    later = an_audit("b1", made_at=dt.datetime(2999, 1, 1, tzinfo=dt.UTC))
+    assert "is of a day to come" in refusal(engine, "sign", later)[0]
+    with pytest.raises(BundleError, match="a day to come"):
+        publish(engine, later.model_dump_json().encode(), "3")
+    assert published(engine) == []
+    do(engine, "reject", later)  # at any time
+
+
+def test_a_reason_is_as_long_as_people_read(engine: sa.Engine, an_audit: AnAudit):
+    (line,) = refusal(engine, "reject", an_audit("b1"), reason="too long " * 1000)
+    assert "at most 4,000 are kept" in line
+    assert len(line) < 200
+
+
 # --- the table ------------------------------------------------------------------------------------------------------
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from data.decisions import history
-from data.errors import TherapistFitError
+import sqlalchemy as sa
+
+from data.decisions import history, published
+from data.errors import BundleError, TherapistFitError
 from data.migrating import open_database
 from data.sql import TENANT
 from training.audit.document import FILE, Audit, evidence_hash, read
@@ -28,10 +30,12 @@ class Found:
     version: str | None
     text: bytes = b""
     """`audit.json` byte for byte."""
+    made: bool = False
+    """Whether it was computed just now."""
 
     def with_text(self, text: bytes) -> Self:
         """The same with a new audit."""
-        return replace(self, text=text)
+        return replace(self, text=text, made=True)
 
 
 def found_by(name: str, database: str | None, with_data: bool) -> Found:
@@ -47,14 +51,33 @@ def found_by(name: str, database: str | None, with_data: bool) -> Found:
 
 
 def put_before_auditors(found: Found, database: str | None) -> str:
-    """Publishes the audit of a registered bundle; the evidence hash, whether or not it is registered."""
+    """Publishes the audit of a registered bundle; the evidence hash, whether or not it is registered.
+
+    Raises BundleError for a file that is neither what the registry keeps beside the bundle nor on record: people would
+    sign what nobody computed.
+    """
     if found.version is not None:
         engine = open_database(database)
         try:
+            if not found.made and not _known(engine, found):
+                raise BundleError(
+                    f"{found.folder / FILE}: neither the audit that was registered with version {found.version} nor "
+                    "one that was put before the auditors -> audit it again: add --data DATASET"
+                )
             publish(engine, found.text, found.version)
         finally:
             engine.dispose()
     return evidence_hash(found.text)
+
+
+def _known(engine: sa.Engine, found: Found) -> bool:
+    """Whether the audit is on record, or as the registry keeps it."""
+    if any(one.evidence_hash == evidence_hash(found.text) for one in published(engine)):
+        return True
+    from training.registry.models import find, folder_of
+
+    beside = folder_of(find(str(found.version))) / FILE
+    return beside.is_file() and beside.read_bytes() == found.text
 
 
 def write_file(out: Path, audit: Audit, found: Found, database: str | None) -> Path:

@@ -1,6 +1,7 @@
 """`train` audits what it learned, the registry keeps the audit, `audit` writes the file, `audit sign` signs."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,19 @@ def test_a_folder_is_audited_again_with_its_data(trained: dict[str, Any], place:
     assert "synthetic data" in done.stdout
     assert (place / "var" / "bundle" / "audit.json").read_bytes() != before
     assert (place / "again.html").stat().st_size > 100_000
+
+
+def test_a_file_that_nobody_computed_is_not_put_before_the_auditors(trained: dict[str, Any], place: Path) -> None:
+    del trained
+    folder = shutil.copytree(place / "var" / "bundle", place / "tampered")
+    found = read(folder)
+    quiet = tuple(one.model_copy(update={"findings": ()}) for one in found.sections)
+    found.model_copy(update={"sections": quiet}).write(folder)
+    before = published(open_database())
+    refused = RUNNER.invoke(auditing.app, ["tampered", "-o", "tampered.html"])
+    assert isinstance(refused.exception, BundleError)
+    assert "neither the audit that was registered with version 1" in str(refused.exception)
+    assert published(open_database()) == before
 
 
 def test_what_happened_in_service_is_in_the_file_where_a_database_is_named(

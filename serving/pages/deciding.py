@@ -8,6 +8,7 @@ from typing import get_args
 
 import sqlalchemy as sa
 
+from data.decisions import Decision, history
 from data.errors import GateError, Problem, RequestError
 from data.sql import TENANT
 from serving.access.keys import Caller
@@ -18,12 +19,15 @@ from serving.pages.audits import Shown
 from serving.pages.form import Typed
 from serving.service import Service
 from training.deciding import Verb, Wish, decide_in, unsigned
-from training.signing import flagged
+from training.signing import flagged, verdict
 
 VERBS: Mapping[Verb, tuple[str, str]] = {
     "sign": ("Sign the features", "They may be used. Flagged ones count only if they are ticked below."),
     "approve": ("Approve this bundle", "It may be put into service once every feature is signed."),
-    "reject": ("Reject this bundle", "It may not be put into service. Possible at any time."),
+    "reject": (
+        "Reject this bundle",
+        "It may not be put into service; what answers now goes on till it is replaced. Always possible.",
+    ),
 }
 """What may be decided, how it is put, and what follows."""
 TARGET = "/audit/decisions"
@@ -63,6 +67,13 @@ def put_on_record(service: Service, caller: Caller, shown: Shown, typed: Typed) 
     key = hashlib.sha256(typed.one("attempt").encode()).hexdigest()
     kept = once(service.engine, caller, Asked.of(key, "POST", TARGET, said), service.now(), work)
     return kept.body.decode()
+
+
+def turned_down(service: Service, shown: Shown) -> Decision | None:
+    """The rejection by a person that stands against the bundle that answers now; None where none does."""
+    found = verdict(history(service.engine), shown.audit.bundle_id)
+    answers = shown.audit.bundle_id == service.model.bundle.manifest.bundle_id
+    return found if answers and found is not None and found.action == "reject" else None
 
 
 def mends_of(error: GateError | RequestError) -> list[Mend]:

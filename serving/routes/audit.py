@@ -10,6 +10,7 @@ from data.errors import NotFoundError
 from serving.access.auth import TheService, needs
 from serving.access.keys import Caller
 from serving.pages.audits import NOT_AUDITED, Shown, of_the_model, part_of, picture_of
+from serving.pages.deciding import turned_down
 from serving.pages.rendering import download, page
 from serving.pages.telling import SEE_OTHER, PageRoute
 from serving.reporting import report_of
@@ -106,6 +107,7 @@ def _overview(service: Service, caller: Caller, shown: Shown) -> Response:
         shown=shown,
         audit=shown.audit,
         facts=facts(shown.audit, shown.evidence.evidence_hash),
+        rejection=turned_down(service, shown),
         is_served=shown.audit.bundle_id == service.model.bundle.manifest.bundle_id,
         version=shown.evidence.version,
         others=[one for one in service.audits.listed() if one != shown.evidence],

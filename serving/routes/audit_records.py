@@ -17,7 +17,7 @@ from serving.answering.reasons import capitalised
 from serving.pages import explained
 from serving.pages.asking import Mend
 from serving.pages.audits import Live, Shown, of_the_model, part_of
-from serving.pages.deciding import TARGET, VERBS, form_of, mends_of, put_on_record
+from serving.pages.deciding import TARGET, VERBS, form_of, mends_of, put_on_record, turned_down
 from serving.pages.form import Typed
 from serving.pages.rendering import download, page
 from serving.pages.shown import Shown as Answer
@@ -139,6 +139,7 @@ def _decisions(
         door=Live("decisions"),
         shown=shown,
         form=None if shown is None else form_of(service, shown),
+        rejection=None if shown is None else turned_down(service, shown),
         is_served=shown is not None and shown.audit.bundle_id == service.model.bundle.manifest.bundle_id,
         bundle_id=service.model.bundle.manifest.bundle_id,
         verbs=VERBS,

@@ -82,6 +82,19 @@ def test_flagged_features_count_only_if_they_are_ticked(fresh: "Live", name: str
     assert set(made.features or {}) == set(NAMES) - {NAMES[1], NAMES[2]}
 
 
+def test_a_rejected_model_that_still_answers_is_said_to(fresh: "Live", name: str) -> None:
+    auditor = browser_of(fresh, "auditor")
+    pages = ("/audit", "/audit/decisions")
+    assert not any("still answers" in auditor.get(page).text for page in pages)
+    rejected = {"action": "reject", "who": "B. Lead", "reason": "older adults lose"}
+    auditor.post("/audit/decisions", data=form(auditor, name, **rejected))
+    for page in pages:
+        assert "This model was rejected by B. Lead on" in auditor.get(page).text
+    auditor.post("/audit/decisions", data=form(auditor, name, **SIGNED))
+    auditor.post("/audit/decisions", data=form(auditor, name, action="approve", who="B. Lead", reason="looked again"))
+    assert not any("still answers" in auditor.get(page).text for page in pages)
+
+
 def test_a_form_sent_many_times_at_once_decides_once(fresh: "Live", name: str) -> None:
     auditor = browser_of(fresh, "auditor")
     sent = form(auditor, name, **SIGNED)

@@ -100,6 +100,9 @@ def test_where_severe_clients_are_sent_to_some_therapists_a_control_shows_it(cli
     looked_at = clinics("confounded", 3)
     assert "severity at intake" in [control.name for control in failing(looked_at)]
     assert "Not everything that must come to nothing did" in looked(section(looked_at))
+    (gain,) = (one for one in section(with_gain(looked_at, 0.1, 0.2, 0.3)).findings if "proven" in one.words)
+    assert gain.level == "note", "a gain is not simply fine where a control failed"
+    assert "a control failed" in gain.words
 
 
 def test_where_nobody_is_sent_by_severity_no_control_is_flagged(clinics: Audited):

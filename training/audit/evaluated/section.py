@@ -199,9 +199,12 @@ def _findings(looked_at: Examined, found: Sequence[Control]) -> Iterator[Finding
     evaluation = looked_at.evaluation
     if looked_at.bundle.manifest.proven:
         gain = _gains(evaluation)["over_next_available"]["model"]["gain"]
-        yield Finding(
-            level="fine", words=f"Gain over the next available therapist: {said(gain)} SD, proven.", page=PAGE
-        )
+        words = f"Gain over the next available therapist: {said(gain)} SD, proven"
+        if all(control.holds for control in found):
+            yield Finding(level="fine", words=f"{words}.", page=PAGE)
+        else:
+            words += " in the sense given there; but a control failed, so part of it may be who was sent to whom."
+            yield Finding(level="note", words=words, page=PAGE)
     else:
         why = "; ".join(_not_proven(evaluation))
         yield Finding(

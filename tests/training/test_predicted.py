@@ -28,7 +28,18 @@ from training.conformal import Conformal, Credible
 from training.intervals import learn_spans
 from training.predicted import Span, Spans, predicted
 from training.run import Trained, train
-from training.storage import INTERVALS, SEAL, UNSEALED, digest, load, read_spans, save
+from training.storage import (
+    INTERVALS,
+    SEAL,
+    UNSEALED,
+    Beside,
+    digest,
+    load,
+    read_spans,
+    read_stability,
+    read_tested,
+    save,
+)
 from training.targets import learnable, target
 
 EVERYONE = np.arange(8)
@@ -259,7 +270,8 @@ def test_a_bundle_of_before_there_were_intervals_loads_and_predicts_nothing(fold
 def test_a_bundle_without_intervals_is_otherwise_the_same_files(trained: Trained, tmp_path: Path) -> None:
     golden = json.loads((trained.folder / "golden.json").read_text())
     golden.pop("computed")
-    plain = save(load(trained.folder), tmp_path / "plain", golden)
+    others = Beside(stability=read_stability(trained.folder), tested=read_tested(trained.folder))
+    plain = save(load(trained.folder), tmp_path / "plain", golden, others)
     names = {path.relative_to(trained.folder) for path in trained.folder.rglob("*") if path.is_file()}
     assert names - {path.relative_to(plain) for path in plain.rglob("*") if path.is_file()} == {Path(INTERVALS)}
     for name in names - {Path(INTERVALS), Path("manifest.json"), Path(SEAL)}:

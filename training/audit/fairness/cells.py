@@ -141,7 +141,7 @@ class Cells:
         value = _solved(each.sum(axis=0)[None])[0]
         draws = _solved(self.resamples.sums(each.reshape(len(y), -1)).reshape(-1, len(terms), len(self.names)))
         shown = n >= FEWEST_FOR_SLOPE
-        return Drawn(np.where(shown, value, np.nan), np.where(shown, draws, np.nan), n)
+        return Drawn(np.where(shown, value, np.nan), np.where(shown, draws, np.nan), n, told=self.told(n))
 
 
 def _solved(terms: Floats) -> Floats:

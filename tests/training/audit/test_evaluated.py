@@ -253,11 +253,12 @@ def test_a_gain_of_past_choices_comes_with_what_could_explain_it_away(small: Exa
 
 def test_of_several_gains_of_past_choices_one_must_be_clearer_than_of_one_alone():
     gain = {"value": 0.2, "low": 0.03, "high": 0.37}  # 1.94 errors from 0
-    assert not clear(gain, 1)
+    assert not clear(gain, 1, 1000)
     sure = {"value": 0.24, "low": 0.07, "high": 0.41}  # 2.32
-    assert clear(sure, 1)
-    assert not clear(sure, 3)
-    assert not clear({"value": 0.0, "low": 0.0, "high": 0.0}, 1)
+    assert clear(sure, 1, 1000)
+    assert not clear(sure, 1, 4), "worth four clients of an experiment it is worth little"
+    assert not clear(sure, 3, 1000)
+    assert not clear({"value": 0.0, "low": 0.0, "high": 0.0}, 1, 1000)
 
 
 def test_every_way_to_choose_stands_beside_the_model_under_every_regime(small: Examined):

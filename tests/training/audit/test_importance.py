@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data.synthetic.truth import Truth
-from training.audit.document import Section
+from training.audit.document import Section, Table
 from training.audit.examined import Examined
 from training.audit.importance.matching import Contributions, contributions, link_contributions
 from training.audit.importance.prognosis import contributions as to_prognosis
@@ -242,6 +242,17 @@ def test_the_shares_of_variance_add_up_and_the_literature_stands_apart(
     notes = [part.note for part in section.parts if part.kind == "table" and part.id.startswith("norcross")]
     assert len(notes) == 2
     assert all("Another kind of quantity" in note for note in notes)
+
+
+def test_tables_and_words_say_that_their_intervals_take_the_model_as_it_is(
+    said: tuple[Section, Importance, Mapping[str, Section]],
+) -> None:
+    section = said[0]
+    assert "take the model as it is" in section.says[-1]
+    notes = {part.id: part.note for part in section.parts if isinstance(part, Table)}
+    mine = [name for name in notes if name == "importance-order" or name.startswith("importance-prognosis-")]
+    assert mine
+    assert all("Intervals are over clients, and take the model as it is." in notes[name] for name in mine)
 
 
 def test_refits_lie_in_range(audited: Audited) -> None:

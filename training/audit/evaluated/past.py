@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from statistics import NormalDist
 from typing import Any
 
+from scipy.special import stdtrit
+
 from training.audit.document import Cell, Column, Estimate, Finding, Part, Table, Words
 from training.audit.evaluated.gains import plain, said
 
@@ -28,11 +30,14 @@ def e_value(gain: float) -> float:
     return ratio + math.sqrt(ratio * (ratio - 1))
 
 
-def clear(gain: Mapping[str, float], many: int) -> bool:
-    """Whether a gain with its 90 % interval is told from nothing at the two-sided .05 shared by `many` of them."""
-    normal = NormalDist()
-    error = (gain["high"] - gain["low"]) / (2 * normal.inv_cdf(0.95))
-    return gain["low"] > 0 and gain["value"] > normal.inv_cdf(1 - 0.025 / many) * error
+def clear(gain: Mapping[str, float], many: int, effective: float) -> bool:
+    """Whether a gain with its 90 % interval is told from nothing at the two-sided .05 shared by `many` of them.
+
+    By Student's t with as many degrees of freedom as the `effective` clients of an experiment less one.
+    """
+    error = (gain["high"] - gain["low"]) / (2 * NormalDist().inv_cdf(0.95))
+    far = float(stdtrit(max(effective - 1, 1), 1 - 0.025 / many))
+    return gain["low"] > 0 and gain["value"] > far * error
 
 
 def past_parts(found: Mapping[str, Any]) -> list[Part]:
@@ -78,7 +83,7 @@ def _explained_away(name: str, gain: Mapping[str, float], effective: float, clie
         f"{plain(name)}: choosing among the top tenth is valued at {said(gain)} SD over next available (90 % "
         f"interval). {size}."
     )
-    if not clear(gain, many):
+    if not clear(gain, many, effective):
         return f"{told} That is not told from nothing{f', of {many} results looked at' if many > 1 else ''}."
     return (
         f"{told} To explain it away, something unrecorded would have to go with who sees whom, and with the result, by "

@@ -150,7 +150,10 @@ def _gains_less(figures: Figures) -> Iterator[Finding]:
     for words, several in less.items():
         counts = any(one.measured.about[1] == UTILITY for one, *_ in several)
         said = listed(_beside(one.measured.about, found, own) for one, found, own in several)
-        words = f"{words}: the expected gain beside everyone's (and over the next available therapist) is {said}."
+        words = (
+            f"{words}: the expected gain beside everyone's (and over the next available therapist) is {said}, "
+            "the model taken as right."
+        )
         yield Finding(level="look" if counts else "note", words=capital(words), page=several[0][0].page)
 
 

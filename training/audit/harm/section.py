@@ -30,6 +30,8 @@ Floats = npt.NDArray[np.float64]
 Names = npt.NDArray[np.object_]
 
 PAGE = "section/harm"
+
+ELSEWHERE = "How far the scores of each group lie from what its need explains is asked where groups are: it shows more."
 TITLE = "Was anyone harmed, was anything missed?"
 PERIODS = ("before", "since")
 HALVES = ("upper_half", "lower_half")
@@ -236,6 +238,6 @@ def _findings(all_of: Referrals, found: list[Contrast], halves: list[Contrast] |
             if found
             else "Too little is known for any comparison of groups."
         )
-        words = f"{none} It is no proof that nobody was harmed. {NOT_BY_LOT}"
+        words = f"{none} It is no proof that nobody was harmed. {ELSEWHERE} {NOT_BY_LOT}"
         told.append(Finding(level="note", words=words, page=PAGE))
     return tuple(told)

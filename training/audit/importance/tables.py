@@ -46,7 +46,8 @@ SPREAD_NOTE = (
     "over clients), in SD of the result. Someone else first: clients for whom another therapist would stand first "
     "without it. Loss without it: by how much results are foretold worse when its contribution is exchanged between "
     "a client's therapists, as a share of what the prognosis leaves open; below 0 where exchanging it does no harm. A "
-    "loss is hard to see: an interval that reaches below 0 says that the test cannot tell, not that nothing is there."
+    "loss is hard to see: an interval that reaches below 0 says that the test cannot tell, not that nothing is there. "
+    "Intervals are over clients, and take the model as it is."
 )
 
 
@@ -202,7 +203,7 @@ def prognosis_table(features: Sequence[FeatureImportance], head: str) -> Table:
         pages=tuple(f"feature/{one.name}" for one in mine),
         note="None of these changes the order of therapists: they are the same for every therapist of a client. Loss "
         "without it: by how much results are foretold worse when its values are exchanged between clients, as a "
-        "share of the variance of results.",
+        "share of the variance of results. Intervals are over clients, and take the model as it is.",
     )
 
 

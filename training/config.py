@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -171,6 +171,18 @@ class TrainConfig(_Frozen):
             raise ConfigError([Problem(str(path), str(error), "must be TOML in UTF-8", "mend the file")]) from None
         except ValidationError as error:
             raise ConfigError(validation_problems(str(path), error)) from None
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings by dotted names such as `fit.slope`; those of a head by its own name, as `head.outcome.weight`."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        elif key == "heads":
+            for head in value:
+                yield from flat({k: v for k, v in head.items() if k != "name"}, f"head.{head['name']}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def told(what: Path, config: Path | None, data: Path | None) -> tuple[Path, TrainConfig]:

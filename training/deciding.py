@@ -18,7 +18,6 @@ from data.decisions import (
     decide_in_turn,
     deciding,
     evidence_of,
-    history,
     keep_evidence,
     now_in,
     published,
@@ -28,7 +27,7 @@ from data.errors import BundleError, GateError, Problem
 from data.sql import TENANT
 from features.policy import Policy
 from training.audit.document import Audit, evidence_hash
-from training.signing import DEMO, Record, asked_of, flagged, holding, is_demo, signable, together
+from training.signing import DEMO, Record, asked_of, flagged, is_demo, signable, together
 
 MOST_WHO = 200
 """Longest name that the table keeps."""
@@ -124,11 +123,6 @@ def newest_published(engine: sa.Engine, bundle_id: str, tenant: str = TENANT) ->
         return None
     text = evidence_of(engine, mine[0].evidence_hash, tenant)
     return Audit.parse(text, f"evidence {mine[0].evidence_hash}"), text
-
-
-def signed_features(engine: sa.Engine, policy: Policy, tenant: str = TENANT) -> dict[str, Decision]:
-    """Feature -> the latest signature that holds under today's rule. For one bundle ask `unsigned`."""
-    return {name: found[0] for name, found in holding(history(engine, tenant), policy).items()}
 
 
 def unsigned(

@@ -16,8 +16,8 @@ from data.errors import BundleError, GateError
 from data.migrating import open_database
 from features.policy import Policy
 from training.audit.document import Audit, Section, evidence_hash
-from training.deciding import Wish, decide, publish, signed_features, unsigned
-from training.signing import verdict
+from training.deciding import Wish, decide, publish, unsigned
+from training.signing import holding, verdict
 
 AnAudit = Callable[..., Audit]
 LEAD, WHY = "A. Lead", "read it"
@@ -71,7 +71,7 @@ def test_an_unsigned_feature_is_named(engine: sa.Engine, an_audit: AnAudit):
 def test_a_signature_holds_for_later_bundles_too(engine: sa.Engine, an_audit: AnAudit):
     do(engine, "sign", an_audit("b1", FEATURES))
     assert unsigned(engine, an_audit("b2", ("severity", "wishes_met"))) == []
-    assert signed_features(engine, Policy.read()).keys() == set(FEATURES)
+    assert holding(history(engine), Policy.read()).keys() == set(FEATURES)
 
 
 def test_a_changed_rule_makes_the_signature_of_this_feature_void(engine: sa.Engine, an_audit: AnAudit):
@@ -80,7 +80,7 @@ def test_a_changed_rule_makes_the_signature_of_this_feature_void(engine: sa.Engi
     (line,) = unsigned(engine, audit, policy=policy)
     assert (line.where, line.value) == ("wishes_met", "unsigned")
     assert "another rule" in line.rule
-    assert signed_features(engine, policy).keys() == {"severity", "homework_gap"}
+    assert holding(history(engine), policy).keys() == {"severity", "homework_gap"}
 
 
 def test_a_flagged_feature_is_signed_only_by_name(engine: sa.Engine, an_audit: AnAudit):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.bundle import Bundle, Manifest
+from training.config import flat
 
 
 @dataclass(frozen=True)
@@ -30,26 +31,16 @@ def ran_of(manifest: Manifest, bundle: Bundle) -> Ran:
         "courses tested": str(manifest.evaluation.get("test_episodes", 0)),
         **{f"courses behind {head.info.name}": str(head.info.rows) for head in bundle.heads.values()},
     }
+    asked = flat({name: value for name, value in manifest.config.items() if name not in ("name", "dataset")})
     settings = {
         "feature policy": manifest.policy_hash,
         "hard rules": ", ".join(manifest.rules) or "none",
         "proven": "yes" if manifest.proven else "no",
         **{f"left out: {name}": why for name, why in manifest.left_out.items()},
-        **dict(_flat({k: v for k, v in manifest.config.items() if k not in ("name", "dataset")})),
+        **{name.replace(".", " ").replace("_", " "): _said(value) for name, value in asked},
         **{f"version of {name}": version for name, version in manifest.versions.items()},
     }
     return Ran(data, tuple(sorted(bundle.features.words)), settings, dict(_figures(manifest.evaluation)))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key} ")
-        elif key == "heads":
-            for head in value:
-                yield from _flat({k: v for k, v in head.items() if k != "name"}, f"head {head['name']} ")
-        else:
-            yield f"{prefix}{key}".replace("_", " "), _said(value)
 
 
 def _said(value: Any) -> str:

@@ -18,6 +18,7 @@ from mlflow.types.schema import ColSpec, Schema
 
 from training.bundle import Manifest
 from training.card.model_card import model_card
+from training.config import flat
 from training.pictures import draw
 from training.registry.store import MODEL, connect
 from training.run import Trained
@@ -40,7 +41,7 @@ def track(trained: Trained) -> Tracked:
     manifest = Manifest.model_validate_json((trained.folder / "manifest.json").read_text())
     with mlflow.start_run(run_name=manifest.name) as run:
         mlflow.set_tags(_tags(manifest))
-        mlflow.log_params(dict(_flat(manifest.config)))
+        mlflow.log_params(dict(flat(manifest.config)))
         mlflow.log_metrics(dict(_metrics(manifest.evaluation)))
         with TemporaryDirectory() as folder:
             for picture in draw(trained, Path(folder)):
@@ -101,17 +102,6 @@ def _tags(manifest: Manifest) -> dict[str, str]:
         "proven": str(manifest.proven).lower(),
         "tested_forward_in_time": str(bool(manifest.evaluation.get("forward"))).lower(),
     }
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        elif key == "heads":
-            for head in value:
-                yield from _flat({k: v for k, v in head.items() if k != "name"}, f"head.{head['name']}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _metrics(evaluation: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

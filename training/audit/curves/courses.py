@@ -21,7 +21,6 @@ COURSE_NOTE = (
     "fewer than ten are not shown. Below: how many clients have each value. The trees of the prognosis have no "
     "interval of their own."
 )
-MOST_PANELS = 4
 
 
 def prognosis_chart(prognoses: Prognoses, feature: str, found: Along) -> Chart:

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.eligibility import spoken
+from data.tables import AGE_GROUPS
+from features.eligibility import age_groups_of, spoken
 from features.kinds import FEW, KINDS
 from training.audit.document import Column, Finding, Table
 from training.audit.flow.counts import Courses
@@ -20,8 +21,6 @@ Bools = npt.NDArray[np.bool_]
 Counted = tuple[int | None, int | None]
 """Learned from, referred; None where it is not shown."""
 
-AGE_GROUPS = {"child": 13, "adolescent": 18, "adult": 65, "older_adult": 200}
-"""As therapists list them; the first age that is no longer in it."""
 SEEN, HARDLY, NOT_SEEN = "seen", "hardly seen", "not seen"
 SEEN_TABLE, NOT_SEEN_TABLE = "seen", "not_seen"
 ABOUT = (*KINDS, "payer")
@@ -82,13 +81,11 @@ def _of_clients(courses: Courses, about: str) -> pd.Series:
     clients = courses.clients
     if about == "age_group":
         day = courses.episodes["referred_on"].fillna(courses.episodes["matched_on"])
-        age = (day.dt.year - clients["birth_year"].astype("float64")).to_numpy(dtype=np.float64)
-        place = np.searchsorted(list(AGE_GROUPS.values()), np.nan_to_num(age), side="right")
-        names = np.array(list(AGE_GROUPS), dtype=object)[np.minimum(place, len(AGE_GROUPS) - 1)]
-        return pd.Series(np.where(np.isnan(age), UNKNOWN, names))
-    column = {"language": "languages", "problem": "problems"}.get(about, about)
-    codes, cells = clients[column].factorize()
-    words = [spoken(first_word(cell)) if about == "language" else first_word(cell) for cell in cells]
+        codes, ages = (day.dt.year - clients["birth_year"].astype("float64")).factorize()
+        words = [age_groups_of(0, int(age))[-1] for age in ages]
+    else:
+        codes, cells = clients[{"language": "languages", "problem": "problems"}.get(about, about)].factorize()
+        words = [spoken(first_word(cell)) if about == "language" else first_word(cell) for cell in cells]
     return pd.Series(np.array([*words, UNKNOWN], dtype=object)[codes])
 
 

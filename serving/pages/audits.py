@@ -7,7 +7,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from data.decisions import Decision, Evidence, evidence_of, history, published
-from data.errors import NotAllowedError, NotFoundError
+from data.errors import BundleError, NotAllowedError, NotFoundError
 from data.sql import TENANT
 from serving.access.keys import Caller
 from training.audit.document import Audit, Chart, Section, Table
@@ -18,6 +18,11 @@ KEPT = 2
 EVERYBODY = "therapists/all"
 """The page of all therapists."""
 NOT_AUDITED = "the bundle {} was not audited -> run `therapist-fit audit {} --data DATASET`, and it is shown here"
+
+ANOTHER_VERSION = (
+    "the audit {} was made by another version of this program, which reads it no longer; it is kept as it was "
+    "-> run `therapist-fit audit {} --data DATASET`, and it is shown here"
+)
 
 
 @dataclass(frozen=True)
@@ -108,8 +113,12 @@ class Audits:
         return [one for one in history(self._engine) if one.bundle_id == shown.audit.bundle_id]
 
     def _parsed(self, one: Evidence) -> Shown:
+        """Raises NotFoundError for an audit that another version of the program wrote and this one cannot read."""
         text = evidence_of(self._engine, one.evidence_hash)
-        return Shown(one, Audit.parse(text, f"evidence {one.evidence_hash}"), text)
+        try:
+            return Shown(one, Audit.parse(text, f"evidence {one.evidence_hash}"), text)
+        except BundleError:
+            raise NotFoundError(ANOTHER_VERSION.format(one.evidence_hash, one.bundle_id)) from None
 
 
 def of_the_model(caller: Caller) -> None:

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 from data.errors import NotFoundError
 from serving.access.auth import TheService, needs
 from serving.access.keys import Caller
-from serving.pages.audits import NOT_AUDITED, Shown, of_the_model, part_of, picture_of
+from serving.pages.audits import Shown, of_the_model, part_of, picture_of
 from serving.pages.deciding import turned_down
 from serving.pages.rendering import download, page
 from serving.pages.telling import SEE_OTHER, PageRoute
@@ -35,8 +35,7 @@ def served(service: TheService, caller: Auditor) -> Response:
     bundle_id = service.model.bundle.manifest.bundle_id
     try:
         return _overview(service, caller, service.audits.of(bundle_id))
-    except NotFoundError:
-        words = NOT_AUDITED.format(bundle_id, bundle_id).partition(" -> ")
+    except NotFoundError as missing:
         return page(
             "audit_none.html",
             who=caller.name,
@@ -44,7 +43,7 @@ def served(service: TheService, caller: Auditor) -> Response:
             bundle_id=bundle_id,
             version=service.model.version,
             command=f"therapist-fit audit {bundle_id} --data DATASET",
-            words=words[0],
+            words=str(missing).partition(" -> ")[0],
             others=service.audits.listed(),
         )
 

@@ -91,7 +91,7 @@ def test_over_the_cap_a_request_waits_no_longer_than_the_deadline_and_is_refused
     stored: str, bundle: Path, told: Settings, body: dict[str, Any], serve_live: ServeLive
 ) -> None:
     """The first two are held up by the database, those behind them are told to come back; health is always answered."""
-    app = create_app(limited(told, at_once=2, seconds=0.5), Sources(bundle, database=stored), lambda: NOW)
+    app = create_app(limited(told, at_once=2, seconds=2.0), Sources(bundle, database=stored), lambda: NOW)
     with serve_live(app) as service, ThreadPoolExecutor(8) as threads:
         client = service.as_("platform")
         with nobody_writes(stored):

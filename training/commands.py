@@ -5,13 +5,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from training.telling import head_lines, regime_lines
+
+if TYPE_CHECKING:
+    from training.bundle import Bundle
+    from training.config import TrainConfig
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -46,8 +50,11 @@ def train(
     writable(out, folder)
     with progress(steps(settings) + auditing.STEPS + 1) as say:
         dataset = checked(folder)
-        trained = learn(dataset, settings, out, say, _champion() if track else None)
-        found = auditing.audit(out, dataset, lambda doing: say(f"audit: {doing}")).findings if audit else None
+        served = _champion() if track else None
+        trained = learn(dataset, settings, out, say, _challenged(served))
+        found = None
+        if audit:
+            found = auditing.audit(out, dataset, lambda doing: say(f"audit: {doing}"), served).findings
         say("tracking in MLflow")
         where = _track(trained) if track else {}
     summary = _summary(out) | where | {"audit": None if found is None else [one.model_dump() for one in found]}
@@ -75,11 +82,18 @@ def progress(total: int) -> Iterator[Callable[[str], None]]:
         yield lambda doing: bar.update(task, advance=1, description=doing)
 
 
-def _champion() -> Any:
-    """Bundle id and configuration of what is served now, if anything is."""
+def _champion() -> "Bundle | None":
+    """What is served now, if anything is."""
     from training.registry.models import champion
 
     return champion()
+
+
+def _challenged(served: "Bundle | None") -> "tuple[str, TrainConfig] | None":
+    """Id and configuration of the bundle that is to be fitted again beside the new one."""
+    from training.config import TrainConfig
+
+    return None if served is None else (served.manifest.bundle_id, TrainConfig.model_validate(served.manifest.config))
 
 
 def _track(trained: Any) -> dict[str, str]:

@@ -40,15 +40,26 @@ def list_models(as_json: _JSON = False) -> None:
 
 
 @app.command()
-def show(name: _NAME = "champion", as_json: _JSON = False) -> None:
-    """Show one bundle: its model card, or its manifest as JSON.
+def show(
+    name: _NAME = "champion",
+    against: Annotated[
+        str | None, typer.Option(help="An earlier version or folder: only what has changed in the card since.")
+    ] = None,
+    as_json: _JSON = False,
+) -> None:
+    """Show one bundle: its model card, or its manifest as JSON; or what is new beside an earlier one.
 
-    Example: therapist-fit models show champion
+    Example: therapist-fit models show 4 --against champion
     """
+    from training.card import differences
     from training.card.model_card import model_card
-    from training.registry.models import read
+    from training.registry.models import bundle_of, read
 
     bundle = read(name)
+    if against is not None:
+        changed = differences.against(bundle, bundle_of(against))
+        typer.echo(json.dumps({"changed": changed}) if as_json else "\n".join(changed or ["nothing has changed"]))
+        return
     typer.echo(bundle.manifest.model_dump_json() if as_json else model_card(bundle.manifest, bundle))
 
 

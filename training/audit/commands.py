@@ -4,10 +4,13 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from training.bundle import Bundle
 
 SAID_FIRST = 20
 """Findings printed; the file has all."""
@@ -40,6 +43,9 @@ def make(
     data: Annotated[
         Path | None, typer.Option(help="The dataset it was learned from: audit it (again). Else its audit is read.")
     ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="With --data: an earlier version or folder; the card says what has changed.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("audit.html"),
     database: Annotated[
         str | None, typer.Option(help="Database URL: adds decisions and what happened in service; default: var/.")
@@ -55,7 +61,7 @@ def make(
 
     found = found_by(name, database, with_data=data is not None)
     if data is not None:
-        found = found.with_text(_audited(found.folder, data))
+        found = found.with_text(_audited(found.folder, data, against))
     audit = Audit.parse(found.text, f"{name}: {FILE}")
     evidence = put_before_auditors(found, database)
     written = write_file(out, audit, found, database)
@@ -93,7 +99,7 @@ def sign(
     typer.echo(json.dumps(done.as_json()) if as_json else "\n".join(done.lines()))
 
 
-def _audited(folder: Path, data: Path) -> bytes:
+def _audited(folder: Path, data: Path, against: str | None) -> bytes:
     """Audits the bundle in a folder against its data: the bytes of the new `audit.json`."""
     from training.audit.document import FILE
     from training.audit.run import STEPS, audit
@@ -101,8 +107,14 @@ def _audited(folder: Path, data: Path) -> bytes:
 
     bar: AbstractContextManager[Callable[[str], None]] = progress(STEPS)
     with bar as say:
-        audit(folder, checked(data), say)
+        audit(folder, checked(data), say, None if against is None else _earlier(against))
     return (folder / FILE).read_bytes()
+
+
+def _earlier(name: str) -> "Bundle":
+    from training.registry.models import bundle_of
+
+    return bundle_of(name)
 
 
 def _lines(told: dict[str, Any]) -> list[str]:

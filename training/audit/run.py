@@ -17,6 +17,7 @@ from training.audit.flow import section as flow
 from training.audit.harm import section as harm
 from training.audit.importance import section as importance
 from training.audit.therapists import section as therapists
+from training.bundle import Bundle
 
 Say = Callable[[str], None]
 
@@ -24,19 +25,21 @@ STEPS = 9
 """How often `audit` says what it is doing."""
 
 
-def audit(folder: Path | str, dataset: Dataset, say: Say = lambda _: None) -> Audit:
+def audit(folder: Path | str, dataset: Dataset, say: Say = lambda _: None, previous: Bundle | None = None) -> Audit:
     """Audits the bundle in a folder against the data it was learned from, and writes `audit.json` beside it.
+
+    The card says what has changed since the `previous` bundle, such as the champion.
 
     Raises BundleError for a bundle that cannot be read, ConfigError for other data than those it was learned from.
     """
     with threadpool_limits(1):
         say("reading")
-        found = _audited(examined(folder, dataset), say)
+        found = _audited(examined(folder, dataset), say, previous)
     found.write(Path(folder))
     return found
 
 
-def _audited(looked_at: Examined, say: Say) -> Audit:
+def _audited(looked_at: Examined, say: Say, previous: Bundle | None) -> Audit:
     say("importance")
     drives, numbers, features = importance.examine(looked_at)
     say("curves")
@@ -52,7 +55,7 @@ def _audited(looked_at: Examined, say: Say) -> Audit:
     say("evaluation")
     works = evaluated.section(looked_at)
     say("card")
-    card = carded.section(looked_at)
+    card = carded.section(looked_at, previous)
     manifest = looked_at.bundle.manifest
     return Audit(
         bundle_id=manifest.bundle_id,

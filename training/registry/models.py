@@ -15,7 +15,6 @@ from data.sql import TENANT
 from features.policy import Policy
 from training.audit.document import evidence_hash
 from training.bundle import Bundle
-from training.config import TrainConfig
 from training.deciding import blank
 from training.gate import never, undecided, unmet
 from training.registry.store import MODEL, address, connect
@@ -193,12 +192,14 @@ def champion_version() -> str | None:
         raise
 
 
-def champion() -> tuple[str, TrainConfig] | None:
-    """Bundle id and configuration of what is served now; None where nothing is."""
-    if not any(CHAMPION in one.aliases for one in versions()):
-        return None
-    manifest = read(CHAMPION).manifest
-    return manifest.bundle_id, TrainConfig.model_validate(manifest.config)
+def champion() -> Bundle | None:
+    """What is served now; None where nothing is."""
+    return read(CHAMPION) if any(CHAMPION in one.aliases for one in versions()) else None
+
+
+def bundle_of(name: str) -> Bundle:
+    """The bundle in a folder, or by what the registry calls it."""
+    return load(name) if (Path(name) / "manifest.json").is_file() else read(name)
 
 
 def read(name: str) -> Bundle:

@@ -90,6 +90,12 @@ def test_a_folder_is_audited_again_with_its_data(trained: dict[str, Any], place:
     assert (place / "again.html").stat().st_size > 100_000
 
 
+def test_the_card_says_what_has_changed_since_an_earlier_bundle(trained: dict[str, Any]) -> None:
+    told(auditing.app, "var/bundle", "--data", "clinic", "--against", trained["version"], "-o", "since.html", "--json")
+    assert f"What changed since bundle {trained['bundle_id']}" in Path("since.html").read_text()
+    assert told(models.app, "show", trained["version"], "--against", "var/bundle", "--json") == {"changed": []}
+
+
 def test_a_file_that_nobody_computed_is_not_put_before_the_auditors(trained: dict[str, Any], place: Path) -> None:
     del trained
     folder = shutil.copytree(place / "var" / "bundle", place / "tampered")

@@ -29,7 +29,7 @@ ARMS: Mapping[str, str] = {
     "the soonest first, or a lot was drawn among those free",
     OVERRIDDEN: "ranked, and somebody decided otherwise, with a reason on record",
     NOT_RANKED: "placed by staff or by the client's own choice, and nothing was ranked",
-    NOBODY_YET: "with nobody: waiting, held back until a clinician has talked with them, or they declined all shown",
+    NOBODY_YET: "waiting, held back until a clinician has talked with them, or they declined all shown",
 }
 """How a client came to their therapist, in words. Everybody who was referred is in one of them."""
 NHS_PAIR = ("phq9", "gad7")

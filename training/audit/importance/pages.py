@@ -18,7 +18,7 @@ from training.audit.importance.tables import (
 )
 from training.audit.importance.verdicts import flagged_words
 from training.audit.importances import UTILITY, FeatureImportance, Flag
-from training.audit.words import listed
+from training.audit.words import capital, listed
 
 KNOW: Mapping[Flag, str] = {
     "forbidden": "It must not be used there: take it out of the configuration, or have the policy changed first.",
@@ -45,7 +45,7 @@ def page(
 
     `reason` is the policy's, `words` are the values that became columns, `together` the features that go with it.
     """
-    raised = flagged_words(plain(one.name), one.flags, one.proxies)
+    raised = capital(flagged_words(plain(one.name), one.flags, one.proxies))
     level = "stop" if "forbidden" in one.flags else "look"
     found = (Finding(level=level, words=raised, page=f"feature/{one.name}"),) if one.flags else ()
     parts = (
@@ -56,7 +56,7 @@ def page(
         _know(one),
     )
     return Section(
-        id=one.name, title=f"{plain(one.name)}: {one.meaning}", says=(one.says,), findings=found, parts=parts
+        id=one.name, title=capital(f"{plain(one.name)}: {one.meaning}"), says=(one.says,), findings=found, parts=parts
     )
 
 

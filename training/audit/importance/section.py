@@ -21,7 +21,7 @@ from training.audit.importance.tables import (
 from training.audit.importance.variance import tables
 from training.audit.importance.verdicts import MOVES
 from training.audit.importances import UTILITY, FeatureImportance, Importance, Matching
-from training.audit.words import listed
+from training.audit.words import capital, listed
 
 
 def examine(looked_at: Examined) -> tuple[Section, Importance, dict[str, Section]]:
@@ -63,7 +63,7 @@ def _findings(found: Importance, pages: dict[str, Section]) -> tuple[Finding, ..
     notes = [
         Finding(
             level="note",
-            words=f"{plain(one.name)}: the field expects no relation with results, and one was learned.",
+            words=f"{capital(plain(one.name))}: the field expects no relation with results, and one was learned.",
             page=f"feature/{one.name}",
         )
         for one in surprising

@@ -103,7 +103,7 @@ def test_models_promote_refuses_and_a_demonstration_says_what_it_waives():
 @pytest.fixture
 def looked_at(said: dict[str, Any], an_audit: Callable[..., Audit]) -> Audit:
     """An audit of the bundle, newer than any other, before those who decide."""
-    found = an_audit(said["bundle_id"], synthetic=True, made_at=dt.datetime(2100, 1, 1, tzinfo=dt.UTC))
+    found = an_audit(said["bundle_id"], synthetic=True, made_at=dt.datetime.now(dt.UTC))
     engine = open_database()
     publish(engine, found.model_dump_json().encode(), "1")
     decide(engine, Wish("sign", "A. Lead", "read it"), found, found.model_dump_json().encode(), "1")

@@ -42,10 +42,12 @@ WHERE: tuple[tuple[Any, str, str], ...] = (
     (trial, "intervals_of", EVALUATION),
     (trial, "therapists_held_out", EVALUATION),
     (run, "evaluate", EVALUATION),
-    (run, "_flags", WRITING),
-    (run, "_manifest", WRITING),
-    (run, "_records", WRITING),
-    (run, "_golden", WRITING),
+    (run, "flags_of", WRITING),
+    (run, "manifest_of", WRITING),
+    (run, "records_of", WRITING),
+    (run, "golden_of", WRITING),
+    (run, "tested_of", WRITING),
+    (run, "stability_of", WRITING),
     (run, "save", WRITING),
 )
 """Holder and name of each function, and its stage."""

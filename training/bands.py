@@ -10,6 +10,8 @@ Floats = npt.NDArray[np.float64]
 Words = npt.NDArray[np.object_]
 
 UNKNOWN = "unknown"
+FEWEST_IN_CELL = 10
+"""Of cells of a table with fewer people nothing is shown."""
 AGES: Mapping[str, int] = {"under_18": 18, "18_to_34": 35, "35_to_49": 50, "50_to_64": 65, "65_and_over": 200}
 """Name of each band of ages, and the first age that is no longer in it."""
 THIRDS = ("lower_third", "middle_third", "upper_third")

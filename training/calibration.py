@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from training.bands import FEWEST_IN_CELL
 from training.evaluate import DIGITS, Figure, Offered, Resamples, regression
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 TENTHS = 10
-FEWEST_IN_CELL = 10
-"""Cells with fewer rows are not shown."""
 
 
 def calibration(y: Floats, predicted: Floats, weight: Floats, sd: float, resamples: Resamples) -> dict[str, Any]:

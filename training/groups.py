@@ -11,8 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from data.history import History
-from training.bands import UNKNOWN, age_bands, fifths, first_word, thirds
-from training.calibration import FEWEST_IN_CELL
+from training.bands import FEWEST_IN_CELL, UNKNOWN, age_bands, fifths, first_word, thirds
 from training.evaluate import DIGITS, Resamples
 from training.scoring import Reads, Scored
 

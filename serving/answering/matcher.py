@@ -80,6 +80,8 @@ class Question:
     ask: Ask
     price: Floats | None = None
     """(directory,), in SD: what a place of each is worth to others; the order subtracts it."""
+    new_to: tuple[str, ...] = ()
+    """Kinds in which the model has hardly seen such clients: then it tells no therapists apart."""
 
 
 def question(matcher: Matcher, request: RecommendationRequest, now: dt.datetime) -> Question:
@@ -93,7 +95,8 @@ def question(matcher: Matcher, request: RecommendationRequest, now: dt.datetime)
     conflicts = matcher.directory.rows_of([one.therapist_id for one in request.exclude_therapists])
     ask = Ask(client, np.datetime64(day, "D"), _utc(moment), _window(request.window, matcher.settings), conflicts)
     directory = matcher.directory
-    return Question(request, day, today, client, directory.practice_on(day, now), ask, directory.prices(now))
+    new_to = tuple(matcher.bundle.new_to(client))
+    return Question(request, day, today, client, directory.practice_on(day, now), ask, directory.prices(now), new_to)
 
 
 def problems_of(

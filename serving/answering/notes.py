@@ -11,15 +11,14 @@ NAMED = 5
 def notes(matcher: Matcher, asked: Question) -> list[str]:
     """Calm sentences about the whole answer, none where there is nothing to know."""
     said = [*_day(matcher, asked.day, asked.today), *_strangers(matcher, asked), *_no_later_slot(asked)]
-    return said + _new_to(matcher, asked)
+    return said + _new_to(asked)
 
 
-def _new_to(matcher: Matcher, asked: Question) -> list[str]:
+def _new_to(asked: Question) -> list[str]:
     """Where nothing the model has learned has a ground, it says so and steps back."""
-    kinds = matcher.bundle.new_to(asked.client)
-    if not kinds:
+    if not asked.new_to:
         return []
-    words = " and ".join(kind.replace("_", " ") for kind in kinds)
+    words = " and ".join(kind.replace("_", " ") for kind in asked.new_to)
     return [
         f"The model has hardly seen clients of this {words}. It tells no therapists apart for them: whoever is free "
         "soonest comes first, and the figures beside the names come from other clients."

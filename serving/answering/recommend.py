@@ -146,8 +146,6 @@ class Ranking:
     """Days until the first bookable slot, with fractions; NaN where there is none."""
     wait_days: Floats
     """The same in whole calendar days."""
-    apart: bool
-    """False where the model is new to such clients: then it tells no therapists apart."""
 
     @classmethod
     def of(cls, matcher: Matcher, asked: Question, judgement: Judgement, rows: Ints, lot: Draw | None) -> "Ranking":
@@ -157,10 +155,9 @@ class Ranking:
         whole = _days(soonest.astype("datetime64[D]") - asked.ask.day.astype("datetime64[D]"))
         fits = matcher.bundle.fits(asked.client, matcher.prepared(asked.day), rows)
         price = None if asked.price is None else asked.price[rows]
-        apart = not matcher.bundle.new_to(asked.client)
-        found = first(fits.heads, matcher.bundle.counting, wait, asked.request.k, price, apart)
+        found = first(fits.heads, matcher.bundle.counting, wait, asked.request.k, price, apart=not asked.new_to)
         explored = explore(found.order, near(found, whole), lot) if lot else unexplored(found.order)
-        return cls(matcher, asked, judgement, rows, fits, found, explored, wait, whole, apart)
+        return cls(matcher, asked, judgement, rows, fits, found, explored, wait, whole)
 
     def recommendations(self, audience: Audience) -> list[Recommendation]:
         """The first of them, as the answer shows them."""
@@ -172,7 +169,7 @@ class Ranking:
         gains, utilities = self._gains(known), _intervals(known.utility, 1.0)
         groups, waits = self.first.tie_group.tolist(), self.wait_days[order].tolist()
         reasons, notes = self._reasons(order, rows), cautions(matcher, asked, rows, own)
-        expected = self._predicted(rows) if audience == "clinical" and self.apart else None
+        expected = self._predicted(rows) if audience == "clinical" and not asked.new_to else None
         return [
             Recommendation(
                 therapist_id=ids[row],

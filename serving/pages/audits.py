@@ -144,8 +144,8 @@ def part_of(section: Section, name: str) -> Table | Chart:
 
 
 def picture_of(section: Section, name: str) -> Chart:
-    """A picture by its id; a table may have the same. Raises NotFoundError without one."""
-    for one in section.parts:
-        if one.kind == "chart" and one.id == name:
-            return one
+    """A picture by its id. Raises NotFoundError without one."""
+    found = part_of(section, name)
+    if found.kind == "chart":
+        return found
     raise NotFoundError(f"{name[:64]!r}: no picture by this name is on this page -> see the page")

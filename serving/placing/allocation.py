@@ -84,8 +84,7 @@ def _client(matcher: Matcher, one: Waiting, now: dt.datetime) -> Client | list[P
     worth = np.zeros(0)
     if len(rows):
         fits = matcher.bundle.posteriors(asked.client, matcher.prepared(asked.day), rows)
-        told_apart = not matcher.bundle.new_to(asked.client)
-        worth = utility(fits, matcher.bundle.weighing) if told_apart else np.zeros(len(rows))
+        worth = np.zeros(len(rows)) if asked.new_to else utility(fits, matcher.bundle.weighing)
     ranges = matcher.bundle.manifest.severity_of
     return Client(
         asked=asked,

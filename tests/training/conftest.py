@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from training.audit.document import Audit
     from training.bundle import Manifest
     from training.run import Trained
+    from training.storage import Beside
 
 settings.register_profile("training", deadline=None)  # a busy machine is no failure
 settings.load_profile("training")
@@ -31,6 +32,13 @@ def trained(clinic: "tuple[Dataset, Truth]", tmp_path_factory: pytest.TempPathFa
     from training.run import train
 
     return train(clinic[0], TrainConfig(bootstraps=50), tmp_path_factory.mktemp("trained") / "bundle")
+
+
+def carried(folder: Path) -> "Beside":
+    """What the bundle of a folder carries beside the model."""
+    from training.storage import Beside, read_spans, read_stability, read_tested
+
+    return Beside(read_spans(folder), read_stability(folder), read_tested(folder))
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from data.instruments import INSTRUMENTS
 from data.synthetic.truth import Truth
 from features.columns import Columns
 from features.episodes import clients_from_history
+from tests.training.conftest import carried
 from training.bundle import Bundle
 from training.config import TrainConfig
 from training.conformal import Conformal, Credible
@@ -32,12 +33,9 @@ from training.storage import (
     INTERVALS,
     SEAL,
     UNSEALED,
-    Beside,
     digest,
     load,
     read_spans,
-    read_stability,
-    read_tested,
     save,
 )
 from training.targets import learnable, target
@@ -270,8 +268,7 @@ def test_a_bundle_of_before_there_were_intervals_loads_and_predicts_nothing(fold
 def test_a_bundle_without_intervals_is_otherwise_the_same_files(trained: Trained, tmp_path: Path) -> None:
     golden = json.loads((trained.folder / "golden.json").read_text())
     golden.pop("computed")
-    others = Beside(stability=read_stability(trained.folder), tested=read_tested(trained.folder))
-    plain = save(load(trained.folder), tmp_path / "plain", golden, others)
+    plain = save(load(trained.folder), tmp_path / "plain", golden, replace(carried(trained.folder), spans={}))
     names = {path.relative_to(trained.folder) for path in trained.folder.rglob("*") if path.is_file()}
     assert names - {path.relative_to(plain) for path in plain.rglob("*") if path.is_file()} == {Path(INTERVALS)}
     for name in names - {Path(INTERVALS), Path("manifest.json"), Path(SEAL)}:

@@ -19,13 +19,14 @@ from data.decisions import Decision, history, published
 from data.errors import GateError, NotFoundError
 from data.migrating import open_database
 from features.policy import Policy
+from tests.training.conftest import carried
 from training.audit.document import Audit
 from training.bundle import Bundle
 from training.deciding import Wish, decide, publish
 from training.gate import unmet
 from training.models import app as models_app
 from training.run import Trained
-from training.storage import Beside, load, read_spans, read_stability, read_tested, save
+from training.storage import load, save
 
 if TYPE_CHECKING:
     from training.registry.tracking import Tracked
@@ -52,11 +53,6 @@ def tracked(place: Path, trained: Trained) -> "list[Tracked]":
     real = said(trained, place / "real", synthetic=False)
     good = said(trained, place / "good", synthetic=False, evaluation=passing(trained.bundle))
     return [track(trained), track(real), track(good)]
-
-
-def carried(folder: Path) -> Beside:
-    """What the bundle of a folder carries beside the model."""
-    return Beside(read_spans(folder), read_stability(folder), read_tested(folder))
 
 
 def said(trained: Trained, folder: Path, **words: object) -> Trained:

@@ -19,18 +19,15 @@ from data.errors import BundleError
 from data.synthetic.truth import Truth
 from features.columns import Columns, Floats
 from features.feature import Feature
+from tests.training.conftest import carried
 from training.bundle import Bundle, Prepared
 from training.run import Trained
 from training.storage import (
     SEAL,
-    Beside,
     compute,
     differences,
     digest,
     load,
-    read_spans,
-    read_stability,
-    read_tested,
     save,
 )
 
@@ -53,11 +50,6 @@ def asked(bundle: Bundle, folder: Path, row: int = 0) -> tuple[Columns, Prepared
     rows = golden(folder)
     clients = bundle.clients(rows["clients"], 3, bundle.manifest.as_of)
     return clients.take(np.array([row])), bundle.therapists(rows["ids"], rows["therapists"], bundle.manifest.as_of)
-
-
-def carried(folder: Path) -> Beside:
-    """What the bundle of a folder carries beside the model."""
-    return Beside(read_spans(folder), read_stability(folder), read_tested(folder))
 
 
 # --- round trip -----------------------------------------------------------------------------------------------------

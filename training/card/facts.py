@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from training.bands import UNKNOWN
+from training.bands import FEWEST_IN_CELL, UNKNOWN
 from training.bundle import Bundle, Manifest
-from training.calibration import FEWEST_IN_CELL
 from training.gate import GROUP_ROWS, LEAST_GROUP_GAIN, MOST_GROUP_BIAS
 from training.telling import group_lines, head_lines
 

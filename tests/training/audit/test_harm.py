@@ -26,9 +26,10 @@ from training.audit.harm import section as harm
 from training.audit.harm.compare import ALARMS, Contrast, Sides, contrasts, group_sides
 from training.audit.harm.counts import counts, crossed
 from training.audit.harm.courses import ARMS, OUTCOMES, Referrals, reliably_worse, severity_bands
-from training.audit.harm.hiding import FEWEST, OTHERS, hidden_among, hidden_crossed, pooled
+from training.audit.harm.hiding import OTHERS, hidden_among, hidden_crossed, pooled
 from training.audit.harm.rates import exact, quantile, wilson
 from training.audit.harm.tables import crossed_table, group_tables, long_table
+from training.bands import FEWEST_IN_CELL as FEWEST
 from training.calibration import FEWEST_IN_CELL
 
 if TYPE_CHECKING:

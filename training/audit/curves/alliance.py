@@ -16,7 +16,7 @@ from data.instruments import instrument
 from features.episodes import clients_from_history
 from training.audit.curves.shapes import RESAMPLES, Regressed, correlation, knots_of, most, regressed, spline, tenths
 from training.audit.examined import Examined
-from training.calibration import FEWEST_IN_CELL
+from training.bands import FEWEST_IN_CELL
 from training.config import HeadConfig
 from training.evaluate import Figure, Resamples
 from training.scoring import on_scale

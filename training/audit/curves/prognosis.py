@@ -16,8 +16,8 @@ from training.audit.curves.ranking import FEW_VALUES, columns_for
 from training.audit.curves.shapes import RESAMPLES, tenths
 from training.audit.examined import Examined
 from training.audit.importance.prognosis import contributions
+from training.bands import FEWEST_IN_CELL
 from training.bundle import Bundle
-from training.calibration import FEWEST_IN_CELL
 from training.evaluate import Figure, Resamples, slope
 from training.head import Head
 from training.ranking import WORTH

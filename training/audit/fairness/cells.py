@@ -14,7 +14,7 @@ from scipy.stats import t as student
 
 from training.audit.document import Estimate
 from training.audit.harm.hiding import told_apart
-from training.calibration import FEWEST_IN_CELL
+from training.bands import FEWEST_IN_CELL
 from training.evaluate import DIGITS, LEVEL, Resamples
 from training.groups import Groups, cells
 

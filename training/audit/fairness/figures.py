@@ -14,7 +14,7 @@ from training.audit.fairness.cells import Cells, Drawn
 from training.audit.fairness.choice import Ranking
 from training.audit.fairness.people import People
 from training.audit.importances import UTILITY
-from training.calibration import FEWEST_IN_CELL
+from training.bands import FEWEST_IN_CELL
 from training.evaluate import Resamples
 from training.groups import Groups, groups_with, standard_severity
 from training.tested import weighted

@@ -13,8 +13,7 @@ from training.audit.fairness.results import FEWEST_COMPARED, MARGIN, OF_NEED, Co
 from training.audit.fairness.words import attribute_words, group_words, head_words, named
 from training.audit.importances import UTILITY
 from training.audit.words import capital, with_interval
-from training.bands import UNKNOWN
-from training.calibration import FEWEST_IN_CELL
+from training.bands import FEWEST_IN_CELL, UNKNOWN
 
 SUPPRESSED = (
     f"Empty: not shown, as fewer than {FEWEST_IN_CELL} clients are behind it or behind what could be worked out from "

@@ -11,7 +11,7 @@ import pandas as pd
 from training.audit.document import Cell, Column, Estimate, Table
 from training.audit.examined import Examined
 from training.audit.words import with_interval
-from training.calibration import FEWEST_IN_CELL
+from training.bands import FEWEST_IN_CELL
 from training.config import OutcomeConfig
 from training.evaluate import DIGITS, Resamples
 from training.targets import early_alliance, improvement

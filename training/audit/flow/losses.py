@@ -16,8 +16,7 @@ from training.audit.harm.hiding import told_apart
 from training.audit.harm.rates import wilson
 from training.audit.reports import FEWEST_CASES
 from training.audit.words import capital
-from training.bands import UNKNOWN
-from training.calibration import FEWEST_IN_CELL
+from training.bands import FEWEST_IN_CELL, UNKNOWN
 from training.evaluate import DIGITS
 
 Floats = npt.NDArray[np.float64]

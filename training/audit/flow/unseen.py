@@ -8,14 +8,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from data.tables import AGE_GROUPS
-from features.eligibility import age_groups_of, spoken
-from features.kinds import FEW, KINDS
+from features.columns import Columns
+from features.eligibility import spoken
+from features.kinds import FEW, KINDS, kinds_of
+from features.rows import CLIENT_KINDS
 from training.audit.document import Column, Finding, Table
 from training.audit.flow.counts import Courses
 from training.audit.harm.hiding import told_apart
 from training.audit.words import listed
-from training.bands import UNKNOWN, first_word
-from training.calibration import FEWEST_IN_CELL
+from training.bands import FEWEST_IN_CELL, UNKNOWN, first_word
 
 Bools = npt.NDArray[np.bool_]
 Counted = tuple[int | None, int | None]
@@ -23,6 +24,8 @@ Counted = tuple[int | None, int | None]
 
 SEEN, HARDLY, NOT_SEEN = "seen", "hardly seen", "not seen"
 SEEN_TABLE, NOT_SEEN_TABLE = "seen", "not_seen"
+ASKED = ("birth_year", "languages", "problems", "care_level")
+"""Columns of a client that say of which kinds they are."""
 ABOUT = (*KINDS, "payer")
 """By what kinds are told apart: the client's age group, first language, first problem, level of care and payer."""
 ABSTAINS = (
@@ -54,7 +57,7 @@ class Kind:
 
 def kinds(courses: Courses) -> list[Kind]:
     """Every kind of client that was referred or that therapists serve; of each attribute those never seen first."""
-    found = [kind for about in ABOUT for kind in _kinds(courses, about)]
+    found = [kind for about, values in _of_clients(courses).items() for kind in _kinds(courses, about, values)]
     return sorted(found, key=lambda kind: (ABOUT.index(kind.about), kind.learned_from, kind.value))
 
 
@@ -65,8 +68,7 @@ def learned_from(courses: Courses) -> Bools:
     return np.any(np.array(counted), axis=0) if counted else np.zeros(len(courses.episodes), dtype=bool)
 
 
-def _kinds(courses: Courses, about: str) -> Iterator[Kind]:
-    values = _of_clients(courses, about)
+def _kinds(courses: Courses, about: str, values: pd.Series) -> Iterator[Kind]:
     if (values == UNKNOWN).all():  # then nobody can be told to be new
         return
     used = learned_from(courses)
@@ -76,17 +78,14 @@ def _kinds(courses: Courses, about: str) -> Iterator[Kind]:
         yield Kind(about, value, int(learned.get(value, 0)), int(referred.get(value, 0)))
 
 
-def _of_clients(courses: Courses, about: str) -> pd.Series:
-    """The kind of each course's client."""
+def _of_clients(courses: Courses) -> dict[str, pd.Series]:
+    """What each course's client is of every kind, as `features.kinds` has it; and the payer."""
     clients = courses.clients
-    if about == "age_group":
-        day = courses.episodes["referred_on"].fillna(courses.episodes["matched_on"])
-        codes, ages = (day.dt.year - clients["birth_year"].astype("float64")).factorize()
-        words = [age_groups_of(0, int(age))[-1] for age in ages]
-    else:
-        codes, cells = clients[{"language": "languages", "problem": "problems"}.get(about, about)].factorize()
-        words = [spoken(first_word(cell)) if about == "language" else first_word(cell) for cell in cells]
-    return pd.Series(np.array([*words, UNKNOWN], dtype=object)[codes])
+    day = courses.episodes["referred_on"].fillna(courses.episodes["matched_on"])
+    rows = Columns.of(clients[list(ASKED)], CLIENT_KINDS, len(clients))
+    known = kinds_of(rows.with_numbers(year=day.dt.year.to_numpy(dtype=np.float64)))
+    found = {about: pd.Series([words[0] if words else UNKNOWN for words in known[about]]) for about in KINDS}
+    return {**found, "payer": clients["payer"].map(first_word)}
 
 
 def _of_directory(courses: Courses, about: str) -> set[str]:

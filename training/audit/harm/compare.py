@@ -17,11 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from data.served import NOBODY_YET
 from training.audit.document import Estimate
 from training.audit.harm.counts import Counts, counts
-from training.audit.harm.courses import ANY, Referrals
-from training.audit.harm.hiding import FEWEST, OTHERS, pooled
+from training.audit.harm.courses import ANY, ARMS, Referrals
+from training.audit.harm.hiding import OTHERS, pooled
 from training.audit.harm.rates import limits
+from training.bands import FEWEST_IN_CELL
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -107,6 +109,13 @@ def _silent(told: Counts, at: int) -> frozenset[str]:
     return frozenset(name for name, hidden in told.hidden.items() if hidden[at])
 
 
+def compared_all(all_of: Referrals) -> list[Contrast]:
+    """How clients came to a therapist and every group, each beside the others, in every outcome."""
+    arms = [name for name in ARMS if name != NOBODY_YET]
+    sides = [*arm_sides(all_of, all_of.arm, arms, ARM), *group_sides(all_of)]
+    return contrasts(sides, all_of.outcomes, all_of.therapist)
+
+
 def contrasts(sides: Sequence[Sides], outcomes: Mapping[str, Floats], therapist: Ints) -> list[Contrast]:
     """All comparisons that enough is known for, each at the level that allows for their number."""
     able = [
@@ -138,7 +147,7 @@ def _contrast(sides: Sides, name: str, values: Floats, therapist: Ints, level: f
     comparable = known & (there > 0)[sides.stratum]
     a, b = comparable & sides.mine, comparable & sides.others
     n, others = (np.bincount(sides.stratum[one], minlength=strata).astype(float) for one in (a, b))
-    if n.sum() < FEWEST:
+    if n.sum() < FEWEST_IN_CELL:
         return None
     events, theirs = (np.bincount(sides.stratum[one], values[one], strata).astype(float) for one in (a, b))
     weight = n / n.sum()

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from training.audit.document import Estimate
-from training.audit.harm.hiding import FEWEST, hidden_among, hidden_crossed, pooled, shown
+from training.audit.harm.hiding import hidden_among, hidden_crossed, pooled, shown
 from training.audit.harm.rates import percent
+from training.bands import FEWEST_IN_CELL
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -105,7 +106,7 @@ def crossed(words: Words, arms: Words, outcomes: Mapping[str, Floats], order: Se
 
 def _none_if_small(hidden: Bools, known: Ints) -> Bools:
     """Where all together are too few, nothing is shown."""
-    return np.ones(len(hidden), bool) if 0 < known.sum() < FEWEST else hidden
+    return np.ones(len(hidden), bool) if 0 < known.sum() < FEWEST_IN_CELL else hidden
 
 
 def _ordered(words: Words, order: Sequence[str]) -> tuple[str, ...]:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from training.bands import FEWEST_IN_CELL
+
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.object_]
 
-FEWEST = 10
-"""Cells with fewer people are not shown."""
 OTHERS = "too_few_apart"
 """Groups that are too small to be shown one by one, together."""
 
@@ -37,13 +37,13 @@ def coded(words: Words) -> tuple[list[str], Ints]:
 def hidden_among(counts: Ints, besides: Bools | None = None) -> Bools:
     """Which of some cells (n,) with a known total are hidden: small ones, and the next smallest as long as the hidden
     are fewer than two or hold fewer than ten people; `besides` are hidden anyhow."""
-    hidden = (counts > 0) & (counts < FEWEST)
+    hidden = (counts > 0) & (counts < FEWEST_IN_CELL)
     if besides is not None:
         hidden = hidden | (besides & (counts > 0))
     if not hidden.any():
         return hidden
     for at in np.argsort(counts, kind="stable"):
-        if hidden.sum() >= 2 and counts[hidden].sum() >= FEWEST:
+        if hidden.sum() >= 2 and counts[hidden].sum() >= FEWEST_IN_CELL:
             break
         hidden[at] |= counts[at] > 0
     return hidden
@@ -52,7 +52,7 @@ def hidden_among(counts: Ints, besides: Bools | None = None) -> Bools:
 def told_apart(of: Sequence[str], counts: Ints) -> Bools:
     """Which cells (n,) are shown where the cells of the same `of`, an attribute, add up to a total that is known: none
     with fewer than ten people, nor one from which such a cell could be worked out."""
-    told = np.asarray(counts) >= FEWEST
+    told = np.asarray(counts) >= FEWEST_IN_CELL
     for name in dict.fromkeys(of):
         mine = np.array([one == name for one in of])
         told[mine] &= ~hidden_among(np.asarray(counts)[mine])
@@ -67,7 +67,7 @@ def hidden_crossed(counts: Ints, rows: Bools, columns: Bools, besides: Bools | N
     above it and one more across give the same totals. Where there is no such rectangle the whole table is hidden.
     """
     people = counts > 0
-    first = people & ((counts < FEWEST) | rows[:, None] | columns[None, :])
+    first = people & ((counts < FEWEST_IN_CELL) | rows[:, None] | columns[None, :])
     if besides is not None:
         first |= besides & people
     hidden = first.copy()

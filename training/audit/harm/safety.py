@@ -17,11 +17,12 @@ from data.served import (
 )
 from data.served_safety import Task, Treated, tasks, treated
 from training.audit.document import Column, Finding, Part, Section, Table
-from training.audit.harm.hiding import FEWEST, pooled, shown
+from training.audit.harm.hiding import pooled, shown
 from training.audit.harm.rates import percent, wilson
 from training.audit.harm.safety_tables import closed_table, endings_table, open_table, times_table
 from training.audit.harm.said import many, shown_share
 from training.audit.harm.served import harm_of, periods, reason_table
+from training.bands import FEWEST_IN_CELL
 
 PAGE = "section/safety"
 TITLE = "Does anyone wait for us, was anyone harmed, was anything missed?"
@@ -99,7 +100,7 @@ def _task_findings(found: Sequence[Task], now: dt.datetime) -> list[Finding]:
 def _missed_words(records: Sequence[Referral], courses: Treated) -> list[str]:
     never = _never_asked(records, courses)
     told = []
-    if len(records) >= FEWEST:
+    if len(records) >= FEWEST_IN_CELL:
         share = percent(sum(never), len(records))
         assert share is not None
         told.append(
@@ -124,7 +125,7 @@ def _missed_findings(records: Sequence[Referral], courses: Treated) -> list[Find
         )
         told.append(Finding(level="stop", words=words, page=PAGE))
     never = sum(_never_asked(records, courses))
-    if len(records) >= FEWEST and never and wilson(never, len(records))[0] > MUCH:
+    if len(records) >= FEWEST_IN_CELL and never and wilson(never, len(records))[0] > MUCH:
         words = (
             f"{never} of {len(records)} clients never answered a question about self-harm. Whoever leads the intake "
             "sees to it that everybody is asked."
@@ -153,7 +154,7 @@ def _asked_table(records: Sequence[Referral], courses: Treated) -> Table:
         Column(name="referred", label="Referred", unit="clients", digits=0),
         Column(name="never_asked", label="Never answered the question", unit="%", digits=1),
     )
-    enough = rows if len(records) >= FEWEST else []
+    enough = rows if len(records) >= FEWEST_IN_CELL else []
     note = "At intake or later. Months with fewer than ten are put together. Not asked is not `nothing reported`."
     return Table(id="never_asked", title="Who was never asked", columns=columns, rows=tuple(enough), note=note)
 

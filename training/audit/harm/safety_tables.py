@@ -7,8 +7,8 @@ import numpy as np
 
 from data.served_safety import Task
 from training.audit.document import Cell, Column, Table
-from training.audit.harm.hiding import FEWEST
 from training.audit.harm.rates import percent, quantile
+from training.bands import FEWEST_IN_CELL
 
 MOST_LISTED = 200
 KINDS: Mapping[bool, str] = {True: "Held: nobody is proposed", False: "Flagged: the list was shown"}
@@ -66,7 +66,7 @@ def times_table(found: Sequence[Task], now: dt.datetime) -> Table:
     note = (
         "In time: closed before it was due, of all that were closed or are overdue. Half and nine in ten: of those "
         "closed. Longest: open ones too. Each share and time with the interval in which it would lie 95 times of 100. "
-        f"Empty: of fewer than {FEWEST}."
+        f"Empty: of fewer than {FEWEST_IN_CELL}."
     )
     return Table(id="task_times", title="How soon somebody acted", columns=columns, rows=rows, note=note)
 
@@ -78,8 +78,8 @@ def _times(some: Sequence[Task], now: dt.datetime) -> tuple[Cell, ...]:
     judged = len(done) + overdue
     in_time = sum(not one.was_late(now) for one in done)
     hours = np.array([one.hours(now) for one in done])
-    enough = len(done) >= FEWEST
-    share = percent(in_time, judged) if judged >= FEWEST else None
+    enough = len(done) >= FEWEST_IN_CELL
+    share = percent(in_time, judged) if judged >= FEWEST_IN_CELL else None
     half, most = (quantile(hours, q) if enough else None for q in (0.5, 0.9))
     return (len(some), len(still), overdue, share, half, most, max(one.hours(now) for one in some))
 

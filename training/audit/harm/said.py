@@ -2,11 +2,17 @@
 
 from collections.abc import Sequence
 
-from training.audit.document import Estimate
+from training.audit.document import Estimate, Words
 from training.audit.harm.compare import ALARMS, Contrast
 from training.audit.harm.counts import total
-from training.audit.harm.courses import OUTCOMES, Referrals
+from training.audit.harm.courses import ARMS, OUTCOMES, Referrals
 from training.audit.harm.tables import NOT_BY_LOT, label
+
+
+def meanings(title: str) -> tuple[Words, Words]:
+    """What the ways to a therapist and the outcomes are, in words."""
+    ways = tuple(f"{label(name)}: {said}." for name, said in ARMS.items())
+    return Words(title=title, lines=ways), Words(lines=tuple(f"{o.label}: {o.meaning}." for o in OUTCOMES.values()))
 
 
 def headline(all_of: Referrals) -> list[str]:

@@ -7,19 +7,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from data.served import NOBODY_YET, RECORDED, arm_of
-from training.audit.document import Finding, Part, Section, Words
+from training.audit.document import Finding, Part, Section
 from training.audit.examined import Examined
 from training.audit.harm.charts import gaps
-from training.audit.harm.compare import ARM, Contrast, arm_sides, contrasts, group_sides
+from training.audit.harm.compare import Contrast, arm_sides, compared_all, contrasts
 from training.audit.harm.counts import counts, total
-from training.audit.harm.courses import ARMS, NHS_PAIR, OTHERWISE, OUTCOMES, Referrals, severity_bands
-from training.audit.harm.said import compared, died, headline, judged
+from training.audit.harm.courses import ARMS, NHS_PAIR, OTHERWISE, Referrals, severity_bands
+from training.audit.harm.said import compared, died, headline, judged, meanings
 from training.audit.harm.tables import (
     NOT_BY_LOT,
     contrast_findings,
     contrast_table,
     group_tables,
-    label,
     long_table,
     wait_table,
 )
@@ -42,13 +41,10 @@ def section(looked_at: Examined) -> Section:
     all_of = referrals(looked_at)
     if not all_of.size:
         return Section(id="harm", title=TITLE, says=("Nobody was referred in these data, so nothing can be said.",))
-    arms = [name for name in ARMS if name != NOBODY_YET]
-    sides = [*arm_sides(all_of, all_of.arm, arms, ARM), *group_sides(all_of)]
-    found = contrasts(sides, all_of.outcomes, all_of.therapist)
+    found = compared_all(all_of)
     halves, half_of = _halves(looked_at, all_of)
     parts: list[Part] = [
-        Words(title="What the words mean", lines=(*(f"{label(name)}: {said}." for name, said in ARMS.items()),)),
-        Words(lines=tuple(f"{one.label}: {one.meaning}." for one in OUTCOMES.values())),
+        *meanings("What the words mean"),
         long_table(
             "harm_by_arm",
             "By how they came to a therapist",

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from data.served import NOBODY_YET, Referral
-from training.audit.document import Cell, Column, Finding, Part, Table, Words
-from training.audit.harm.compare import ARM, arm_sides, contrasts, group_sides
+from data.served import Referral
+from training.audit.document import Cell, Column, Finding, Part, Table
+from training.audit.harm.compare import ARM, compared_all
 from training.audit.harm.counts import counts, total
-from training.audit.harm.courses import ARMS, NHS_PAIR, OTHERWISE, OUTCOMES, Referrals, severity_bands
-from training.audit.harm.hiding import FEWEST
+from training.audit.harm.courses import ARMS, NHS_PAIR, OTHERWISE, Referrals, severity_bands
 from training.audit.harm.rates import percent
-from training.audit.harm.said import compared, died, headline
+from training.audit.harm.said import compared, died, headline, meanings
 from training.audit.harm.tables import (
     contrast_findings,
     contrast_table,
@@ -23,7 +22,7 @@ from training.audit.harm.tables import (
     long_table,
     wait_table,
 )
-from training.bands import UNKNOWN, age_bands, fifths, first_word
+from training.bands import FEWEST_IN_CELL, UNKNOWN, age_bands, fifths, first_word
 
 Floats = npt.NDArray[np.float64]
 Names = npt.NDArray[np.object_]
@@ -108,14 +107,9 @@ def harm_of(
     if not records:
         return ["Nobody has been referred yet."], [], []
     all_of = columns(records, now)
-    arms = [name for name in ARMS if name != NOBODY_YET]
-    found = contrasts(
-        [*arm_sides(all_of, all_of.arm, arms, ARM), *group_sides(all_of)], all_of.outcomes, all_of.therapist
-    )
-    meaning = [f"{label(name)}: {said}." for name, said in ARMS.items()]
+    found = compared_all(all_of)
     parts: list[Part] = [
-        Words(title="How clients came to a therapist, and what may have gone wrong", lines=tuple(meaning)),
-        Words(lines=tuple(f"{one.label}: {one.meaning}." for one in OUTCOMES.values())),
+        *meanings("How clients came to a therapist, and what may have gone wrong"),
         long_table(
             "harm_by_arm",
             "What became of everybody referred",
@@ -148,7 +142,7 @@ def reason_table(made: Counter[tuple[str, str, str]], newest: str | None) -> Tab
             times = sum(
                 n for (bundle, k, r), n in made.items() if (k, r) == (kind, reason) and (bundle == newest) == now
             )
-            enough = decided[now] >= FEWEST
+            enough = decided[now] >= FEWEST_IN_CELL
             cells += [times if enough else None, percent(times, decided[now]) if enough else None]
         rows.append((label(kind), label(reason), *cells))
     of = [(name, unit) for name in ("before", "now") for unit in ("answers", "%")]
@@ -162,7 +156,8 @@ def reason_table(made: Counter[tuple[str, str, str]], newest: str | None) -> Tab
         title="Why it was decided otherwise, or declined",
         columns=(Column(name="kind", label="What was decided"), Column(name="reason", label="Why"), *shown),
         rows=tuple(rows),
-        note=f"Of all answers of which it is on record what was decided; not shown where they are fewer than {FEWEST}.",
+        note="Of all answers of which it is on record what was decided; not shown where they are fewer than "
+        f"{FEWEST_IN_CELL}.",
     )
 
 

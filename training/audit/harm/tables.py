@@ -9,15 +9,16 @@ from training.audit.document import Cell, Column, Finding, Table
 from training.audit.harm.compare import ARM, Contrast
 from training.audit.harm.counts import Counts, counts, crossed
 from training.audit.harm.courses import OUTCOMES, Referrals
-from training.audit.harm.hiding import FEWEST, OTHERS, pooled
+from training.audit.harm.hiding import OTHERS, pooled
 from training.audit.harm.rates import quantile
+from training.bands import FEWEST_IN_CELL
 
 Floats = npt.NDArray[np.float64]
 Words = npt.NDArray[np.object_]
 
 HIDDEN = (
-    f"Empty: nobody, not known of anybody, or not shown because fewer than {FEWEST} people are behind it or behind a "
-    "cell that could be worked out from it."
+    f"Empty: nobody, not known of anybody, or not shown because fewer than {FEWEST_IN_CELL} people are behind it or "
+    "behind a cell that could be worked out from it."
 )
 SHARES = (
     "Shares are of those of whom it is known, with the interval in which 95 of 100 such shares would lie. At least: "
@@ -144,7 +145,7 @@ def _one_or_none(days: Floats) -> Floats:
 def _waits(all_of: Referrals, mine: npt.NDArray[np.bool_], told: Counts, at: int) -> tuple[Cell, ...]:
     started, waiting = (None if told.hidden[name][at] else int(told.known[name][at]) for name in ("started", "waiting"))
     days, still = all_of.wait[mine], all_of.waiting[mine]
-    enough = bool(started) and started is not None and started >= FEWEST
+    enough = bool(started) and started is not None and started >= FEWEST_IN_CELL
     longest = float(np.nanmax(still)) if waiting else None
     quantiles = (quantile(days, 0.5), quantile(days, 0.9)) if enough else (None, None)
     return (started, *quantiles, waiting, longest)

@@ -12,7 +12,7 @@ from training.audit.reports import FEWEST_CASES, Caseload
 from training.audit.therapists.effects import effects, usual_client
 from training.audit.therapists.exposure import Shown
 from training.audit.therapists.known import Known
-from training.calibration import FEWEST_IN_CELL
+from training.bands import FEWEST_IN_CELL
 from training.evaluate import Figure, Resamples
 
 Floats = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ from training.audit.examined import Examined
 from training.audit.fairness.choice import Ranking
 from training.audit.reports import FEWEST_CASES, Exposure
 from training.audit.therapists.known import Known
-from training.calibration import FEWEST_IN_CELL
+from training.bands import FEWEST_IN_CELL
 from training.evaluate import Figure, Resamples
 
 Floats = npt.NDArray[np.float64]

@@ -7,7 +7,7 @@ from training.audit.document import Cell, Column, Estimate, Table
 from training.audit.therapists.effects import reliability, reliability_in_theory
 from training.audit.therapists.known import Known
 from training.audit.therapists.words import head_label
-from training.calibration import FEWEST_IN_CELL
+from training.bands import FEWEST_IN_CELL
 from training.evaluate import LEVEL, Figure
 from training.scoring import score
 

@@ -12,7 +12,7 @@ from training.audit.therapists.effects import Effect, per_link, prior_variance, 
 from training.audit.therapists.exposure import Shown, exposures
 from training.audit.therapists.known import Known
 from training.audit.therapists.words import FEW_RESULTS, OPTED_OUT, PROFILE, TOO_FEW, UNITS, amount, head_label
-from training.calibration import FEWEST_IN_CELL
+from training.bands import FEWEST_IN_CELL
 from training.shares import Z95
 
 Floats = npt.NDArray[np.float64]

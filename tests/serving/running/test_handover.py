@@ -219,6 +219,7 @@ def test_an_export_that_workers_cannot_check_is_refused_by_them(serving: Any, re
     connect().set_registered_model_alias(MODEL, CHAMPION, first)
     until(lambda: ready(serving)["refused"] is None, "nothing is refused any more")
     assert worker in workers_of(serving)  # a refusal costs no worker
+    shutil.rmtree(export)
 
 
 def workers_of(process: Any) -> set[str]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from data.errors import Problem, RequestError
 from data.manifest import RULES, Rule
 from data.tables import AGE_GROUPS
-from features.columns import Bools, Columns, Pairs
+from features.columns import Bools, Columns, Ints, Pairs
 from features.practice import Ask, Practice, at_wanted_times, bookable_slots, known, the_code, the_words
 from features.preferences import TOPICS, met
 
@@ -34,6 +34,8 @@ class Judgement:
     checked: tuple[Rule, ...]
     bookable: Bools
     """Which slots the client could take, row by row of `Slots`."""
+    first: Ints
+    """Row of the first of them of each therapist, -1 where there is none."""
     brought: Mapping[Rule, Bools]
     """By rule that may relax: who would be eligible if it did, and is not; rules that bring nobody are left out."""
 
@@ -69,16 +71,20 @@ def judge(practice: Practice, ask: Ask) -> Judgement:
     missing = unanswered(practice, ask.client)
     if missing:
         raise RequestError(missing)
-    bookable = bookable_slots(practice.slots, ask, any_modality=False)
-    failed = np.zeros(practice.therapists.size, dtype=np.uint16)
+    size = practice.therapists.size
+    free = bookable_slots(practice.slots, ask, any_modality=False)
+    bookable = at_wanted_times(practice.slots, ask, free)
+    first = practice.slots.first(bookable, size)
+    failed = np.zeros(size, dtype=np.uint16)
     checked = tuple(rule for rule in RULES if _applies(rule, practice, ask))
     for i, rule in enumerate(RULES):
         if rule in checked:
-            fails = _slot(practice, bookable) if rule == "slot" else _JUDGES[rule](practice, ask)
+            if rule == "slot":
+                fails = first < 0 if bookable is free else _slot(practice, free)
+            else:
+                fails = _JUDGES[rule](practice, ask)
             failed |= fails.astype(np.uint16) << np.uint16(i)
-    return Judgement(
-        failed, checked, at_wanted_times(practice.slots, ask, bookable), _relaxed(failed, checked, practice, ask)
-    )
+    return Judgement(failed, checked, bookable, first, _relaxed(failed, checked, practice, ask))
 
 
 def unanswered(practice: Practice, client: Columns) -> list[Problem]:
@@ -222,8 +228,7 @@ def _capacity(practice: Practice, _ask: Ask) -> Bools:
 
 
 def _slot(practice: Practice, bookable: Bools) -> Bools:
-    fails = np.ones(practice.therapists.size, dtype=bool)
-    fails[practice.slots.therapist[bookable]] = False
+    fails: Bools = practice.slots.first(bookable, practice.therapists.size) < 0
     return fails
 
 

@@ -88,12 +88,27 @@ class Slots:
         grouped, begins = self._by_therapist
         return (grouped[begins[row] : begins[row + 1]] if row + 1 < len(begins) else grouped[:0]).astype(np.int64)
 
-    def soonest(self, bookable: Bools, size: int) -> Moments:
-        """Start of the first bookable slot of each of `size` therapists, NaT where there is none."""
-        first = np.full(size, np.datetime64("NaT"), dtype="datetime64[s]")
-        taken = np.flatnonzero(bookable)[::-1]  # backwards, so that the first in time is written last
-        first[self.therapist[taken]] = self.starts_at[taken]
-        return first
+    def first(self, bookable: Bools, size: int) -> Ints:
+        """Row of the first bookable slot of each of `size` therapists, -1 where there is none.
+
+        Looked for from the soonest on, part by part, each twice as long: most therapists are free before long.
+        """
+        found, missing = np.full(size, -1, dtype=np.int64), np.ones(size, dtype=bool)
+        begin, length = 0, max(2 * size, 1)
+        while begin < len(bookable) and missing.any():
+            part = slice(begin, begin + length)
+            at = begin + np.flatnonzero(bookable[part] & missing[self.therapist[part]])
+            who = self.therapist[at]
+            found[who[::-1]] = at[::-1]  # backwards, so that the first in time is written last
+            missing[who] = False
+            begin, length = begin + length, 2 * length
+        return found
+
+    def starts(self, at: Ints) -> Moments:
+        """Starts of these slots, NaT for -1."""
+        found = np.full(len(at), np.datetime64("NaT"), dtype="datetime64[s]")
+        found[at >= 0] = self.starts_at[at[at >= 0]]
+        return found
 
     @cached_property
     def free_by_modality(self) -> dict[str, Bools]:

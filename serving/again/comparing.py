@@ -143,7 +143,7 @@ class _Pair:
             nothing = dict.fromkeys(("rank", "tie_group", "utility", "price", "next_free", "wait_days"))
             return Side(therapist_id=self.names[row], eligible=False, excluded=told, **nothing)
         ranking, at, rank = standing.ranking, standing.place[row], standing.rank(row)
-        soonest = asked.practice.slots.soonest(self.judgement.bookable, matcher.directory.size)[row]
+        (soonest,) = asked.practice.slots.starts(self.judgement.first[[row]])
         days = ranking.wait_days[at]
         return Side(
             therapist_id=self.names[row],

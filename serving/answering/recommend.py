@@ -150,7 +150,7 @@ class Ranking:
     @classmethod
     def of(cls, matcher: Matcher, asked: Question, judgement: Judgement, rows: Ints, lot: Draw | None) -> "Ranking":
         """The eligible, those at `rows`, in order; `lot` where some may be shuffled."""
-        soonest = asked.practice.slots.soonest(judgement.bookable, matcher.directory.size)[rows]
+        soonest = asked.practice.slots.starts(judgement.first[rows])
         wait = _days(soonest - asked.ask.now)
         whole = _days(soonest.astype("datetime64[D]") - asked.ask.day.astype("datetime64[D]"))
         fits = matcher.bundle.fits(asked.client, matcher.prepared(asked.day), rows)

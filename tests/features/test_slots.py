@@ -16,13 +16,15 @@ def test_the_soonest_is_the_first_of_a_therapists_own_that_can_be_booked(
 ):
     slots = Slots.of([therapist for therapist, _ in given_rows], [{"starts_at": at} for _, at in given_rows])
     bookable = np.array(data.draw(st.lists(st.booleans(), min_size=len(given_rows), max_size=len(given_rows))), bool)
-    soonest = slots.soonest(bookable, 6)
+    first = slots.first(bookable, 6)
+    soonest = slots.starts(first)
     seen = []
     for therapist in range(6):
         own = slots.of_therapist(therapist)
         assert slots.therapist[own].tolist() == [therapist] * len(own)
         assert np.all(np.diff(slots.starts_at[own].astype(np.int64)) >= 0)
-        free = slots.starts_at[own[bookable[own]]]
-        assert soonest[therapist] == free[0] if len(free) else np.isnat(soonest[therapist])
+        free = own[bookable[own]]
+        assert first[therapist] == (free[0] if len(free) else -1)
+        assert soonest[therapist] == slots.starts_at[free[0]] if len(free) else np.isnat(soonest[therapist])
         seen += own.tolist()
     assert sorted(seen) == list(range(len(given_rows)))

@@ -2,14 +2,13 @@
 
 import asyncio
 import math
+import threading
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 
 from anyio import to_thread
 from fastapi import HTTPException
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from data.errors import TooManyError
@@ -23,21 +22,30 @@ LONGER: Mapping[str, float] = {"/v1/therapists:bulk": 30, "/v1/allocations": 30}
 BUSY = "more requests at once than this service takes on -> send it again in a moment; nothing was done"
 _SLOW = "the body did not arrive in time -> send it again; nothing was done"
 _SPARE_THREADS = 8
+_MINUTE = 60.0
 _RETRY = {"Retry-After": "1"}
 
 
 class Rates:
     """Requests of each key within the last minute; each worker of a replica allows its part of what is agreed."""
 
-    def __init__(self, limits: Limits, workers: int = 1):
-        self._allowed = RateLimitItemPerMinute(max(1, limits.requests_per_minute // workers))
-        self._counted = MovingWindowRateLimiter(MemoryStorage())
+    def __init__(self, limits: Limits, workers: int = 1, clock: Callable[[], float] = time.monotonic):
+        self._allowed = max(1, limits.requests_per_minute // workers)
+        self._clock = clock
+        self._counted: dict[str, deque[float]] = {}
+        self._one_at_a_time = threading.Lock()
 
     def count(self, key_id: str) -> None:
         """Counts one request. Raises TooManyError, with the seconds after which one fits again, over the limit."""
-        if self._counted.hit(self._allowed, key_id):
-            return
-        seconds = max(1, math.ceil(self._counted.get_window_stats(self._allowed, key_id).reset_time - time.time()))
+        now = self._clock()
+        with self._one_at_a_time:
+            own = self._counted.setdefault(key_id, deque())
+            while own and own[0] <= now - _MINUTE:
+                own.popleft()
+            if len(own) < self._allowed:
+                own.append(now)
+                return
+            seconds = max(1, math.ceil(own[0] + _MINUTE - now))
         raise TooManyError(f"more requests with this key than agreed -> wait {seconds} s", seconds)
 
 

@@ -189,3 +189,18 @@ def test_workers_together_never_allow_more_than_agreed_and_always_somebody(
             waits.append(refused.seconds)
     assert all(1 <= seconds <= 60 for seconds in waits)
     assert all(1 <= count <= max(agreed, workers) for count in allowed.values())
+
+
+@given(st.integers(1, 6), st.lists(st.floats(0, 40), max_size=60))
+def test_no_minute_holds_more_than_agreed_and_whoever_waits_as_told_is_let_in(agreed: int, pauses: list[float]) -> None:
+    now = 0.0
+    rates, let_in = Rates(Limits(requests_per_minute=agreed), clock=lambda: now), []
+    for pause in pauses:
+        now += pause
+        try:
+            rates.count("a")
+        except TooManyError as refused:
+            now += refused.seconds
+            rates.count("a")
+        let_in.append(now)
+    assert all(sum(at - 60 < one <= at for one in let_in) <= agreed for at in let_in)

@@ -22,17 +22,19 @@ LONGER: Mapping[str, float] = {"/v1/therapists:bulk": 30, "/v1/allocations": 30}
 BUSY = "more requests at once than this service takes on -> send it again in a moment; nothing was done"
 _SLOW = "the body did not arrive in time -> send it again; nothing was done"
 _SPARE_THREADS = 8
-_MINUTE = 60.0
+_SECOND = 1_000_000_000
+_MINUTE = 60 * _SECOND
+"""In nanoseconds, which are whole numbers: whoever waits as told must not come a rounding too early."""
 _RETRY = {"Retry-After": "1"}
 
 
 class Rates:
     """Requests of each key within the last minute; each worker of a replica allows its part of what is agreed."""
 
-    def __init__(self, limits: Limits, workers: int = 1, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, limits: Limits, workers: int = 1, clock: Callable[[], int] = time.monotonic_ns):
         self._allowed = max(1, limits.requests_per_minute // workers)
         self._clock = clock
-        self._counted: dict[str, deque[float]] = {}
+        self._counted: dict[str, deque[int]] = {}
         self._one_at_a_time = threading.Lock()
 
     def count(self, key_id: str) -> None:
@@ -45,7 +47,7 @@ class Rates:
             if len(own) < self._allowed:
                 own.append(now)
                 return
-            seconds = max(1, math.ceil(own[0] + _MINUTE - now))
+            seconds = math.ceil((own[0] + _MINUTE - now) / _SECOND)
         raise TooManyError(f"more requests with this key than agreed -> wait {seconds} s", seconds)
 
 

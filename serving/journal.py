@@ -58,12 +58,19 @@ def read(connection: sa.Connection, recommendation_id: str, tenant: str) -> sa.R
     return there(connection.execute(sa.select(RECOMMENDATIONS).where(mine)).one_or_none(), "recommendation")
 
 
+_TASKS = SAFETY_TASKS.c
+_HELD = (
+    sa.select(_TASKS.client_id, _TASKS.task_id)
+    .where(_TASKS.tenant == sa.bindparam("tenant"), _TASKS.status == "held", _TASKS.closed_at.is_(None))
+    .where(_TASKS.client_id.in_(sa.bindparam("clients", expanding=True)))
+    .order_by(_TASKS.opened_at, _TASKS.task_id)
+)
+"""Built once: every request that names a client asks it."""
+
+
 def holds(connection: sa.Connection, tenant: str, clients: Collection[str]) -> dict[str, str]:
     """Those of the clients for whom a clinician has yet to act on a held answer, each with the newest such task."""
-    tasks = SAFETY_TASKS.c
-    open_ones = (tasks.tenant == tenant, tasks.status == "held", tasks.closed_at.is_(None))
-    asked = sa.select(tasks.client_id, tasks.task_id).where(*open_ones, tasks.client_id.in_(clients))
-    found = connection.execute(asked.order_by(tasks.opened_at, tasks.task_id))
+    found = connection.execute(_HELD, {"tenant": tenant, "clients": list(clients)})
     return {client_id: task_id for client_id, task_id in found}  # noqa: C416  (a row is no pair to `dict`)
 
 

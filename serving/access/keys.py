@@ -20,6 +20,11 @@ Scope = Literal["platform", "clinician", "auditor", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 PREFIX = "tf"
 LIFE_DAYS = 365
+_NEWEST = sa.select(sa.func.max(DIRECTORY_VERSIONS.c.version)).where(DIRECTORY_VERSIONS.c.tenant == KEYS.c.tenant)
+_KEY = sa.select(KEYS, _NEWEST.scalar_subquery().label("directory_version")).where(
+    KEYS.c.key_id == sa.bindparam("key_id")
+)
+"""Built once: every request is read by it."""
 _UNKNOWN = "the key is not known here, or no longer valid -> ask whoever runs the service for a new one"
 
 
@@ -102,10 +107,8 @@ def revoke(engine: sa.Engine, tenant: str, key_id: str, now: dt.datetime) -> Non
 def caller_of(engine: sa.Engine, token: str, now: dt.datetime) -> Caller:
     """Who sent this key, in one read with the version of their directory. Raises NoKeyError for nobody."""
     prefix, key_id, secret = [*token.split("_", 2), "", ""][:3]
-    newest = sa.select(sa.func.max(DIRECTORY_VERSIONS.c.version)).where(DIRECTORY_VERSIONS.c.tenant == KEYS.c.tenant)
-    asked = sa.select(KEYS, newest.scalar_subquery().label("directory_version")).where(KEYS.c.key_id == key_id[:64])
     with engine.connect() as connection:
-        row = connection.execute(asked).one_or_none()
+        row = connection.execute(_KEY, {"key_id": key_id[:64]}).one_or_none()
     known = row is not None and prefix == PREFIX and hmac.compare_digest(row.secret_hash, _hash(secret))
     if row is None or not known or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
         raise NoKeyError(_UNKNOWN)

@@ -3,7 +3,8 @@
 *Planted*: features behind which the clinic has a match effect or a trait of therapists; each should matter, with its
 sign. *Noise*: columns without any effect; none should drive or matter. *Proxies*: two columns that stand in for
 ethnicity; they, and no others, should be flagged. *Harm*: clinics in which one group is harmed, beside clinics in which
-none is; the group should be named in the one, and no group in the other.
+none is; the group should be named in the one, and no group in the other. *Therapists*: 95 % intervals of their effects
+should hold the planted effects of 95 %.
 """
 
 import tempfile
@@ -11,16 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from rich.table import Table
 
-from data.dataset import Dataset
 from data.synthetic.clinic import simulate
 from data.synthetic.plan import Arm, Plan
+from data.synthetic.truth import Truth
 from experiments.clinics import each, figure, plans
 from training.audit.document import Audit
+from training.audit.examined import examined
 from training.audit.harm.rates import wilson
 from training.audit.run import audit
+from training.audit.therapists.known import Known
 from training.config import TrainConfig
 from training.run import train
 
@@ -47,6 +52,8 @@ TOLD = {
     "harmed_named": "the harmed group named a reason to stop",
     "groups_named": "any other group named a reason to stop",
     "groups_looked_at": "any other group to be looked at, those by severity aside",
+    "effects_held": "planted effect of a therapist in its 95 % interval",
+    "profiles_held": "the same where the profile alone foretells it",
 }
 """What is counted, as the table says it."""
 
@@ -75,16 +82,13 @@ def measure(plan: Plan) -> dict[str, Any]:
     """One clinic: invented, learned from, audited, and held against its truth."""
     dataset, truth = simulate(plan)
     said = truth.describe()
-    with tempfile.TemporaryDirectory() as folder:
-        found = audited(dataset, plan.seed, Path(folder) / "bundle")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "bundle"
+        train(dataset, TrainConfig(seed=plan.seed), folder)
+        found, known = audit(folder, dataset), Known.of(examined(folder, dataset))
     kind = f"{plan.arm}, {plan.harm} harmed" if plan.harm else str(plan.arm)
-    return {"kind": kind, **of_features(found, said, plan.arm != "null"), **of_groups(found, plan.harm)}
-
-
-def audited(dataset: Dataset, seed: int, folder: Path) -> Audit:
-    """The audit of a bundle learned from the clinic."""
-    train(dataset, TrainConfig(seed=seed), folder)
-    return audit(folder, dataset)
+    features = of_features(found, said, plan.arm != "null")
+    return {"kind": kind, **features, **of_groups(found, plan.harm), **of_therapists(known, truth)}
 
 
 def of_features(found: Audit, truth: Mapping[str, Any], planted: bool) -> dict[str, float | None]:
@@ -128,6 +132,23 @@ def of_groups(found: Audit, harm: str | None) -> dict[str, float | None]:
         "groups_named": float(any(one.level == "stop" for one in others)),
         "groups_looked_at": float(any(one.level == "look" and one.page != SEVERITY for one in others)),
     }
+
+
+def of_therapists(known: Known, truth: Truth) -> dict[str, float]:
+    """Shares of therapists whose planted effect on the outcome lies in its interval, with own results and without."""
+    planted = true_effects(known, truth)
+    told = {"effects_held": known.with_own["outcome"], "profiles_held": known.by_profile["outcome"]}
+    return {name: float(((planted > one.low) & (planted < one.high)).mean()) for name, one in told.items()}
+
+
+def true_effects(known: Known, truth: Truth) -> npt.NDArray[np.float64]:
+    """(therapists,): what was planted for a client of average severity, beside the average past case."""
+    place = {name: i for i, name in enumerate(truth.therapist_ids.tolist())}
+    at, words = np.array([place[name] for name in known.ids]), truth.describe()["problems"]
+    names = list(known.looked_at.bundle.design.effects)
+    mix = [known.usual[names.index(f"strength.{word}")] if f"strength.{word}" in names else 0.0 for word in words]
+    effect = (truth.effects.main[-1] + truth.effects.problem[-1] @ np.array(mix))[at]
+    return np.asarray(effect - np.average(effect, weights=known.seen))
 
 
 def feature_of(column: str) -> str:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from data.dataset import Dataset
 from data.synthetic.truth import Truth
+from experiments.audit_truth import true_effects
 from training.audit.document import Chart, Estimate, Section, Table
 from training.audit.examined import Examined, examined
 from training.audit.reports import FEWEST_CASES, NOT_FOR, RIGHTS, TherapistReport
@@ -82,16 +83,6 @@ def left_with(looked_at: Examined, cases: dict[str, int]) -> Examined:
 
 def busiest(known: Known) -> list[str]:
     return [known.ids[i] for i in np.argsort(-known.result_counts["outcome"], kind="stable")]
-
-
-def true_effects(known: Known, truth: Truth) -> Rows:
-    """Of each therapist, beside the average case, what was planted for a client of average severity."""
-    place = {name: i for i, name in enumerate(truth.therapist_ids.tolist())}
-    at, words = np.array([place[name] for name in known.ids]), truth.describe()["problems"]
-    names = list(known.looked_at.bundle.design.effects)
-    mix = [known.usual[names.index(f"strength.{word}")] if f"strength.{word}" in names else 0.0 for word in words]
-    effect = (truth.effects.main[-1] + truth.effects.problem[-1] @ np.array(mix))[at]
-    return np.asarray(effect - np.average(effect, weights=known.seen))
 
 
 def words_of(section: Section) -> Iterator[str]:

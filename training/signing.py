@@ -44,6 +44,11 @@ def flagged(audit: Audit) -> dict[str, tuple[str, ...]]:
     return {name: tuple(dict.fromkeys(words)) for name, words in found.items()}
 
 
+def _stops(audit: Audit) -> tuple[str, ...]:
+    """Reasons to stop, in words."""
+    return tuple(dict.fromkeys(one.words for one in audit.findings if one.level == "stop"))
+
+
 def together(problems: Sequence[Problem]) -> list[Problem]:
     """Problems that are the same but for where they are become one that names all places: fewer lines to read."""
     places: dict[tuple[str, str, str], list[str]] = {}
@@ -144,11 +149,27 @@ class Record:
         return asked.synthetic or not seen.synthetic
 
     def unapproved(self, bundle_id: str, who: str) -> list[Problem]:
-        """The problem of a bundle that nobody has approved, or that was rejected since."""
-        if verdict(self.decisions, bundle_id, who) is None:
+        """The problem of a bundle that nobody has approved, that was rejected, or gave reasons to stop later."""
+        found = verdict(self.decisions, bundle_id, who)
+        if found is None:
             step = f"therapist-fit models approve {bundle_id}"
             return [Problem(f"bundle {bundle_id}", "not approved", "a named person approves what is served", step)]
-        return self.rejected(bundle_id, who)
+        return self.rejected(bundle_id, who) if found.action == "reject" else self._came_later(found)
+
+    def _came_later(self, approval: Decision) -> list[Problem]:
+        """Reasons to stop in the newest audit that whoever approved could not have read."""
+        newest, read = self.newest(approval.bundle_id), self.audit(approval.evidence_hash)
+        audit = None if newest is None else self.audit(newest.evidence_hash)
+        if newest is None or audit is None or newest.evidence_hash == approval.evidence_hash:
+            return []
+        known = _stops(read) if read else ()
+        step = f"read it, then therapist-fit models approve {approval.bundle_id}, or reject it"
+        said = f"approved by {approval.who} on {approval.made_at:%Y-%m-%d}"
+        return [
+            Problem(f"bundle {approval.bundle_id}", said, f"a later audit gives a reason to stop: {words}", step)
+            for words in _stops(audit)
+            if words not in known
+        ]
 
     def rejected(self, bundle_id: str, who: str) -> list[Problem]:
         """The problem of a bundle whose latest verdict is a rejection."""

@@ -20,12 +20,13 @@ from data.errors import GateError, NotFoundError
 from data.migrating import open_database
 from features.policy import Policy
 from tests.training.conftest import carried
-from training.audit.document import Audit
+from training.audit.document import Audit, Finding
 from training.bundle import Bundle
 from training.deciding import Wish, decide, publish
-from training.gate import unmet
+from training.gate import undecided, unmet
 from training.models import app as models_app
 from training.run import Trained
+from training.signing import Record
 from training.storage import load, save
 
 if TYPE_CHECKING:
@@ -355,6 +356,40 @@ def test_a_changed_rule_and_a_newer_audit_that_flags_more_stop_the_promotion_by_
     newer = an_audit(bundle.manifest, bundle.features.words, flags, synthetic=False, made_at=later)
     put_before_people(newer, version, fresh)
     assert [line.split(":")[0] for line in refusal(version, "A. Lead", fresh)] == ["severity"]
+
+
+def test_a_reason_to_stop_that_came_after_the_approval_stops_the_promotion_until_it_was_read(
+    tracked: "list[Tracked]", fresh: str, audit: Audit
+):
+    version = tracked[2].version
+    put_before_people(audit, version, fresh)
+    conclude(version, "sign", "A. Lead", "read it", ("wishes_met",), fresh)
+    conclude(version, "approve", "A. Lead", "read it", database=fresh)
+    again = audit.model_copy(update={"made_at": dt.datetime(2026, 2, 2, tzinfo=dt.UTC)})
+    put_before_people(again, version, fresh)
+    assert undecided_of(version, fresh) == []  # nothing new was found
+    harmed = Finding(level="stop", words="Older adults get worse more often", page="section/harm")
+    (section,) = again.sections
+    worse = again.model_copy(
+        update={
+            "made_at": dt.datetime(2026, 2, 3, tzinfo=dt.UTC),
+            "sections": (section.model_copy(update={"findings": (*section.findings, harmed)}),),
+        }
+    )
+    put_before_people(worse, version, fresh)
+    (line,) = refusal(version, "A. Lead", fresh)
+    assert "approved by A. Lead" in line
+    assert "a later audit gives a reason to stop: Older adults get worse more often" in line
+    conclude(version, "approve", "A. Lead", "read it too", database=fresh)
+    assert undecided_of(version, fresh) == []
+
+
+def undecided_of(version: str, database: str) -> list[str]:
+    from training.registry.models import read
+
+    with open_database(database).connect() as connection:
+        record = Record(connection, Policy.read(), "default")
+        return [str(problem) for problem in undecided(read(version), record, "A. Lead")]
 
 
 def test_the_command_line_and_the_function_write_the_same_row(

@@ -30,9 +30,9 @@ class Power:
     def words(self) -> str:
         """The line for a card."""
         return (
-            f"With {self.clients:,} later clients of {self.therapists:,} therapists, a gain over next-available of "
-            f"{self.smallest:.2f} SD or more would be found four times in five (two-sided 5 %); a smaller one would "
-            f"often be missed. A gain of {WORTH_A_MOVE:.2f} SD would take about {self.needed:,} clients."
+            f"With {self.clients:,} later clients of {self.therapists:,} therapists, past choices alone would show a "
+            f"gain over next-available of {self.smallest:.2f} SD or more four times in five (two-sided 5 %) and "
+            f"often miss a smaller one. A gain of {WORTH_A_MOVE:.2f} SD would take about {self.needed:,} clients."
         )
 
     def as_json(self) -> dict[str, Any]:

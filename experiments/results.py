@@ -30,7 +30,10 @@ NAMES = (
     "coverage",
     "binary_heads",
     "informative_dropout",
+    "audit_truth",
+    "audit_cost",
     "learner_speed",
+    "speed",
 )
 """Sections in their order; those that have not been run are left out, by name."""
 HEAD = """# Results

@@ -28,7 +28,7 @@ from data.synthetic.plan import Plan
 from experiments.speed_clinic import everyone_eligible
 from experiments.speed_floor import commit_times, floor_of
 from experiments.speed_servers import Server, mlflow_server, ours, save_peer
-from serving.answering.matcher import Matcher, problems_of, question
+from serving.answering.matcher import Matcher, question, well_asked
 from serving.answering.recommend import Ids, answer
 from serving.answering.safety import assess
 from serving.listing.directory import Directory
@@ -166,9 +166,8 @@ def _matcher(folder: Path, base: DirectoryData, count: int) -> Matcher:
 def in_process(matcher: Matcher) -> bytes:
     """The whole answer from the request's bytes to its own, without HTTP and journal."""
     request, now = RecommendationRequest.model_validate_json(BODY), dt.datetime.now(dt.UTC)
-    assert not problems_of(matcher, request, now)
+    asked = well_asked(matcher, request, now)
     assessment = assess(request.measures, matcher.settings.safety, matcher.today(now))
-    asked = question(matcher, request, now)
     return answer(matcher, asked, assessment, Ids("r"), "platform", None).answer.model_dump_json().encode()
 
 

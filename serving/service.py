@@ -9,14 +9,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from data.database import connect, insert_new, new_id, require_schema
-from data.errors import NotAllowedError, NotReadyError, RequestError
+from data.errors import NotAllowedError, NotReadyError
 from data.sql import SETTINGS
 from serving import journal
 from serving.access.keys import Caller, caller_of
 from serving.access.writes import Asked, Outcome, earlier, once
 from serving.again.past import Past
 from serving.answering.exploration import Draw
-from serving.answering.matcher import Audience, Matcher, Question, problems_of, question
+from serving.answering.matcher import Audience, Matcher, Question, well_asked
 from serving.answering.recommend import Ids, answer
 from serving.answering.safety import Assessment, assess
 from serving.listing.directory import Directory
@@ -140,9 +140,7 @@ class Service:
         """
         audience = audience or audience_of(caller)
         matcher = self.matcher(caller)
-        problems = problems_of(matcher, request, now)
-        if problems:
-            raise RequestError(problems)
+        posed = well_asked(matcher, request, now)
         assessment = assess(request.measures, self.settings.safety, matcher.today(now))
         held = self._hold_on(caller, request) if release is None and assessment.status != "held" else None
         if held is not None:
@@ -153,7 +151,6 @@ class Service:
         else:
             assessment, task, draw = assessment.after_release(), None, None
             ids = Ids(new_id(now), release.task_id, release.recommendation_id)
-        posed = question(matcher, request, now)
         lap("validate")
         given = answer(matcher, posed, assessment, ids, audience, draw, lap)
         self.metrics.answered(caller.tenant, matcher, given.answer)

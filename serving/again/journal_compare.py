@@ -13,12 +13,12 @@ import sqlalchemy as sa
 from scipy.stats import spearmanr
 
 from data.consent import CARE_ONLY
-from data.errors import TherapistFitError
+from data.errors import RequestError, TherapistFitError
 from features.columns import Floats
 from features.eligibility import judge
 from serving.again.past import Past
 from serving.again.what_if import Standing
-from serving.answering.matcher import Matcher, problems_of, question
+from serving.answering.matcher import Matcher, well_asked
 from serving.schemas import RecommendationRequest
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -96,9 +96,10 @@ def gathered(found: Iterable[tuple[str, Reranked | None]]) -> JournalComparison:
 def _standing(matcher: Matcher, row: sa.Row[Any]) -> Standing | str:
     """Everybody in order, or why there is no order."""
     request = RecommendationRequest.model_validate(row.request)
-    if problems_of(matcher, request, row.made_at):
+    try:
+        asked = well_asked(matcher, request, row.made_at)
+    except RequestError:
         return "request not readable by both"
-    asked = question(matcher, request, row.made_at)
     judgement = judge(asked.practice, asked.ask)
     return Standing.of(matcher, asked, judgement) if judgement.eligible.any() else "nobody eligible"
 

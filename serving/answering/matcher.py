@@ -3,12 +3,13 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import ValidationError
 
-from data.errors import Problem
+from data.errors import Problem, RequestError
 from features.columns import Columns, Floats
 from features.eligibility import ASKED_OF_CLIENT, unanswered
 from features.practice import Ask, Practice
@@ -59,6 +60,7 @@ class Matcher:
             return meta.as_of
         return now.astimezone(self.settings.zone).date()
 
+    @cached_property
     def client_kinds(self) -> dict[str, str]:
         """Kinds of the client columns that may be sent beside the contract's."""
         kinds: dict[str, str] = dict(self.directory.meta.client_kinds)
@@ -99,15 +101,31 @@ def question(matcher: Matcher, request: RecommendationRequest, now: dt.datetime)
     return Question(request, day, today, client, directory.practice_on(day, now), ask, directory.prices(now), new_to)
 
 
+def well_asked(matcher: Matcher, request: RecommendationRequest, now: dt.datetime) -> Question:
+    """The question of a good request. Raises RequestError with every problem of another."""
+    if _unreadable(matcher, request, now, None):
+        raise RequestError(problems_of(matcher, request, now))
+    asked = question(matcher, request, now)
+    missing = unanswered(asked.practice, asked.client)
+    if missing:
+        raise RequestError(missing)
+    return asked
+
+
 def problems_of(
     matcher: Matcher, request: RecommendationRequest, now: dt.datetime, positions: intake.Positions | None = None
 ) -> list[Problem]:
     """Every reason why this request cannot be read or judged here; empty for a good one."""
-    day = request.as_of or matcher.today(now)
-    ranges = dict(matcher.bundle.manifest.severity_of)
-    found = intake.unreadable(request, matcher.client_kinds(), ranges, day, positions)
     contract = {name: values for name, values in intake.client_table(request).items() if name in ASKED_OF_CLIENT}
-    return found + unanswered(matcher.directory.practice, Columns.of(contract, CLIENT_KINDS, 1))
+    missing = unanswered(matcher.directory.practice, Columns.of(contract, CLIENT_KINDS, 1))
+    return _unreadable(matcher, request, now, positions) + missing
+
+
+def _unreadable(
+    matcher: Matcher, request: RecommendationRequest, now: dt.datetime, positions: intake.Positions | None
+) -> list[Problem]:
+    day = request.as_of or matcher.today(now)
+    return intake.unreadable(request, matcher.client_kinds, matcher.bundle.severity_of, day, positions)
 
 
 def problems_of_the_rest(

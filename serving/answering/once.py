@@ -10,7 +10,7 @@ from data.database import new_id
 from data.dataset import Dataset, read
 from data.errors import DataError, NotFoundError, Problem, RequestError
 from data.loading import from_dataset
-from serving.answering.matcher import Matcher, problems_of, question
+from serving.answering.matcher import Matcher, well_asked
 from serving.answering.recommend import Ids, answer
 from serving.answering.safety import assess
 from serving.listing.directory import Directory
@@ -41,11 +41,8 @@ def rank_once(
     """The answer that a service on this dataset would give. Raises RequestError with every problem of the request."""
     matcher = _matcher(settings, bundle, version, read(data))
     moment = now()
-    problems = problems_of(matcher, request, moment)
-    if problems:
-        raise RequestError(problems)
+    asked = well_asked(matcher, request, moment)
     assessment = assess(request.measures, settings.safety, matcher.today(moment))
-    asked = question(matcher, request, moment)
     return answer(matcher, asked, assessment, Ids(new_id(moment)), "platform", None).answer
 
 

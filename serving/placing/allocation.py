@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from data.errors import ConfigError, Problem
+from data.errors import ConfigError, Problem, RequestError
 from features.columns import Floats, Ints
 from features.eligibility import Judgement, judge
 from features.rows import CLIENT_KINDS
 from serving.answering.intake import client_table
-from serving.answering.matcher import Matcher, Question, problems_of, question
+from serving.answering.matcher import Matcher, Question, well_asked
 from serving.answering.safety import Assessment, assess
 from serving.placing.cases import OpenCases, Waiting, at_risk, severe
 from training.assignment_list import FLOOR, Group, Limit, Options, WaitingList
@@ -73,10 +73,10 @@ def pose(matcher: Matcher, waiting: Sequence[Waiting], cases: OpenCases, terms: 
 def _client(matcher: Matcher, one: Waiting, now: dt.datetime) -> Client | list[Problem]:
     if one.request is None:
         return list(one.problems)
-    problems = problems_of(matcher, one.request, now)
-    if problems:
-        return problems
-    asked = question(matcher, one.request, now)
+    try:
+        asked = well_asked(matcher, one.request, now)
+    except RequestError as error:
+        return list(error.problems)
     found = assess(one.request.measures, matcher.settings.safety, matcher.today(now))
     assessment = found.still_held() if one.held else found
     judgement = judge(asked.practice, asked.ask)
@@ -159,7 +159,7 @@ def _word(one: Client, name: str) -> str:
 
 def is_group(name: str, matcher: Matcher) -> bool:
     """Whether clients have such a column, so that its values make groups."""
-    return name in CLIENT_KINDS or name in matcher.client_kinds()
+    return name in CLIENT_KINDS or name in matcher.client_kinds
 
 
 def _strange(name: str) -> Problem:

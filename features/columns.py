@@ -148,18 +148,23 @@ class Columns:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Which client row meets which therapist row: two arrays of the same length."""
+    """Which client row meets which therapist row: two arrays of the same length, or one client who meets them all."""
 
     client: Ints
     therapist: Ints
 
     def __len__(self) -> int:
-        return len(self.client)
+        return len(self.therapist)
 
     @classmethod
     def each(cls, rows: int) -> Self:
         """Row i of one table with row i of the other."""
         return cls(np.arange(rows), np.arange(rows))
+
+    @classmethod
+    def of_one(cls, therapists: Ints) -> Self:
+        """The first client row with these therapist rows: what is the client's alone is looked up once."""
+        return cls(np.zeros(1, dtype=np.int64), therapists)
 
     @classmethod
     def all(cls, clients: int, therapists: int) -> Self:

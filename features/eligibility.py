@@ -208,7 +208,7 @@ def _must(practice: Practice, ask: Ask) -> Bools:
 
 def _unmet(practice: Practice, ask: Ask, any_modality: bool) -> Bools:
     """Who does not meet every wish that must, or must not, be; slots answer those about times."""
-    pairs = Pairs.all(1, practice.therapists.size)
+    pairs = Pairs.of_one(np.arange(practice.therapists.size))
     fails = np.zeros(practice.therapists.size, dtype=bool)
     for strength, needed in (("must", 1.0), ("must_not", 0.0)):
         for topic in TOPICS:

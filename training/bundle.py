@@ -166,7 +166,7 @@ class Bundle:
 
     def ranking_columns(self, client: Columns, prepared: Prepared, rows: Ints) -> Floats:
         """Standardised border columns that rank, for one client with the therapists at `rows`."""
-        pairs = Pairs(np.zeros(len(rows), dtype=np.int64), rows)
+        pairs = Pairs.of_one(rows)
         block = self.features.build_pairs(client, prepared.columns, pairs)
         return np.column_stack([prepared.ranking[rows], self.design.pair(block)])
 
@@ -182,7 +182,7 @@ class Bundle:
 
     def fits(self, client: Columns, prepared: Prepared, rows: Ints) -> Fits:
         """The same fits for an answer: means of all at `rows` (each once), variances of whom they are asked for."""
-        pairs = Pairs(np.zeros(len(rows), dtype=np.int64), rows)
+        pairs = Pairs.of_one(rows)
         built = self.features.build_pairs_by_column(client, prepared.columns, pairs)
         met = Met(prepared, rows, built, self.design.pair.by_column(built), prepared.position[rows])
         effects = self.design.effect_columns(client)[0]

@@ -74,7 +74,7 @@ def _elsewhen(matcher: Matcher, client: Columns, own_slots: Ints) -> bool:
 
 def _wishes(client: Columns, therapists: Columns) -> list[list[str]]:
     """For every wish what to say of each therapist: it does not exclude, but the reader should know. Else empty."""
-    notes, pairs = [], Pairs.all(1, therapists.size)
+    notes, pairs = [], Pairs.of_one(np.arange(therapists.size))
     for strength, hoped in (("prefer", 1.0), ("avoid", 0.0)):
         for topic in TOPICS:
             if known(client, f"{strength}.{topic}"):

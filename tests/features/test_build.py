@@ -130,6 +130,14 @@ def test_a_pair_alone_gets_what_it_gets_in_a_crowd(client_rows: list[Row], thera
             np.testing.assert_array_equal(build([client], [therapist])[0], next(among))
 
 
+@settings(max_examples=60, deadline=None)
+@given(CLIENT_ROWS, CROWD[1], st.lists(st.integers(0, 3), max_size=6))
+def test_one_client_with_some_therapists_gets_what_each_pair_gets(client: Row, crowd: list[Row], some: list[int]):
+    one, others, rows = clients([client]), therapists(crowd), np.array([at % len(crowd) for at in some], dtype=np.int64)
+    every = EVERYTHING.build_pairs(one, others, Pairs.all(1, len(crowd)))
+    np.testing.assert_array_equal(EVERYTHING.build_pairs(one, others, Pairs.of_one(rows)), every[rows])
+
+
 @settings(max_examples=40, deadline=None)
 @given(*CROWD, st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_nothing(client_rows: list[Row], therapist_rows: list[Row], random: Any):

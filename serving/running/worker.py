@@ -19,6 +19,8 @@ from serving.settings import Settings
 from serving.sources import Sources
 
 SECONDS_TO_FINISH = 10
+SECONDS_KEPT_OPEN = 75
+"""An idle connection outlives the minute for which gateways keep theirs: else they would send into one just closed."""
 _SECONDS_TO_READ = 0.2
 """What has arrived when a worker is asked to stop is read and answered before idle connections are closed."""
 
@@ -49,7 +51,12 @@ def work(settings: Settings, sources: Sources, bound: socket.socket, parent: Con
     configure()
     app = create_app(settings, sources, workers=workers)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=SECONDS_TO_FINISH
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_keep_alive=SECONDS_KEPT_OPEN,
+        timeout_graceful_shutdown=SECONDS_TO_FINISH,
     )
     server = _Server(config, parent, sources.version)
     threading.Thread(target=_follow, args=(parent, server, app), daemon=True).start()

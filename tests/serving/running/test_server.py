@@ -1,5 +1,6 @@
 """The command `therapist-fit serve` as a real process with its workers, asked over HTTP."""
 
+import http.client
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,19 @@ def test_a_stop_finishes_the_request_in_hand(serve_process: Serve, empty: str, b
         assert line.recv(100).startswith(b"HTTP/1.1 401")  # answered, though nobody sent a key
         assert process.popen.wait(timeout=60) == 0
         line.close()
+
+
+def test_a_connection_may_stay_idle_for_longer_than_servers_are_used_to(
+    serve_process: Serve, empty: str, bundle: Path, tmp_path: Path
+) -> None:
+    with serve_process(tmp_path, empty, "--bundle", str(bundle)) as process:
+        host, _, port = process.told["url"].removeprefix("http://").partition(":")
+        with closing(http.client.HTTPConnection(host, int(port), timeout=60)) as line:
+            for idle in (7, 0):  # five seconds are usual
+                line.request("GET", "/healthz")
+                answer = line.getresponse()
+                assert (answer.status, bool(answer.read())) == (200, True)
+                time.sleep(idle)
 
 
 def test_a_second_signal_ends_it_at_once(serve_process: Serve, empty: str, bundle: Path, tmp_path: Path) -> None:

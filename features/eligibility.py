@@ -75,14 +75,12 @@ def judge(practice: Practice, ask: Ask) -> Judgement:
     free = bookable_slots(practice.slots, ask, any_modality=False)
     bookable = at_wanted_times(practice.slots, ask, free)
     first = practice.slots.first(bookable, size)
+    first_free = first if bookable is free else practice.slots.first(free, size)
     failed = np.zeros(size, dtype=np.uint16)
     checked = tuple(rule for rule in RULES if _applies(rule, practice, ask))
     for i, rule in enumerate(RULES):
         if rule in checked:
-            if rule == "slot":
-                fails = first < 0 if bookable is free else _slot(practice, free)
-            else:
-                fails = _JUDGES[rule](practice, ask)
+            fails = first_free < 0 if rule == "slot" else _JUDGES[rule](practice, ask)
             failed |= fails.astype(np.uint16) << np.uint16(i)
     return Judgement(failed, checked, bookable, first, _relaxed(failed, checked, practice, ask))
 

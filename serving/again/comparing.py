@@ -15,6 +15,7 @@ from serving.answering import reasons
 from serving.answering.cautions import few_cases
 from serving.answering.recommend import days_in_words
 from serving.schemas import Interval
+from training.audit.words import capital
 from training.ranking import SURE, WORTH, Weighing, beats, difference
 
 PRICE = "price"
@@ -259,7 +260,7 @@ class _Pair:
 
     def _change(self, one: Change) -> WouldChange:
         assert one.above is not None, "somebody would stand above"
-        words = f"{reasons.capitalised(one.words)}, {self.names[one.above]} would stand above."
+        words = f"{capital(one.words)}, {self.names[one.above]} would stand above."
         return WouldChange(change=one.what, words=words, difference=one.difference)
 
 

@@ -103,8 +103,9 @@ def question(matcher: Matcher, request: RecommendationRequest, now: dt.datetime)
 
 def well_asked(matcher: Matcher, request: RecommendationRequest, now: dt.datetime) -> Question:
     """The question of a good request. Raises RequestError with every problem of another."""
-    if _unreadable(matcher, request, now, None):
-        raise RequestError(problems_of(matcher, request, now))
+    unreadable = _unreadable(matcher, request, now)
+    if unreadable:
+        raise RequestError(unreadable + _unanswered(matcher, request))
     asked = question(matcher, request, now)
     missing = unanswered(asked.practice, asked.client)
     if missing:
@@ -116,16 +117,20 @@ def problems_of(
     matcher: Matcher, request: RecommendationRequest, now: dt.datetime, positions: intake.Positions | None = None
 ) -> list[Problem]:
     """Every reason why this request cannot be read or judged here; empty for a good one."""
-    contract = {name: values for name, values in intake.client_table(request).items() if name in ASKED_OF_CLIENT}
-    missing = unanswered(matcher.directory.practice, Columns.of(contract, CLIENT_KINDS, 1))
-    return _unreadable(matcher, request, now, positions) + missing
+    return _unreadable(matcher, request, now, positions) + _unanswered(matcher, request)
 
 
 def _unreadable(
-    matcher: Matcher, request: RecommendationRequest, now: dt.datetime, positions: intake.Positions | None
+    matcher: Matcher, request: RecommendationRequest, now: dt.datetime, positions: intake.Positions | None = None
 ) -> list[Problem]:
     day = request.as_of or matcher.today(now)
     return intake.unreadable(request, matcher.client_kinds, matcher.bundle.severity_of, day, positions)
+
+
+def _unanswered(matcher: Matcher, request: RecommendationRequest) -> list[Problem]:
+    """What rules need of the client and is not there, told of a request whose other columns may be unreadable."""
+    contract = {name: values for name, values in intake.client_table(request).items() if name in ASKED_OF_CLIENT}
+    return unanswered(matcher.directory.practice, Columns.of(contract, CLIENT_KINDS, 1))
 
 
 def problems_of_the_rest(

@@ -9,6 +9,7 @@ import numpy as np
 from features.build import FeatureSet
 from features.catalog import CATALOG
 from features.columns import Columns, Floats
+from training.audit.words import capital
 from training.parts import Parts
 
 MOST_FOR, MOST_AGAINST = 3, 2
@@ -174,12 +175,12 @@ def _words(part: Part, value_of: Callable[[str], str | float | None], meanings: 
     if value is None:
         return f"Not on record: {meaning}"
     if isinstance(value, str):
-        return f"{capitalised(meaning)}: {value}"
+        return f"{capital(meaning)}: {value}"
     if part.name in _YES_NO:
         return _YES_NO[part.name][0 if value > 0 else 1]
     if part.name in _SHARES:
         return _SHARES[part.name].format("none" if value == 0 else "all" if value == 1 else f"{value:.0%}")
-    return _NUMBERS.get(part.name, f"{capitalised(meaning)}: {{:g}}").format(value)
+    return _NUMBERS.get(part.name, f"{capital(meaning)}: {{:g}}").format(value)
 
 
 def side_by_side(name: str, facts: Facts, meanings: Mapping[str, str]) -> str:
@@ -193,7 +194,7 @@ def side_by_side(name: str, facts: Facts, meanings: Mapping[str, str]) -> str:
     if "{" not in _NUMBERS.get(name, "{"):  # what the model reads is no number for people
         return _NUMBERS[name]
     one, other = (_said(name, facts.value(name, i)) for i in (0, 1))
-    return f"{capitalised(meanings.get(name, name))}: {one} against {other}"
+    return f"{capital(meanings.get(name, name))}: {one} against {other}"
 
 
 def _said(name: str, value: str | float | None) -> str:
@@ -204,8 +205,3 @@ def _said(name: str, value: str | float | None) -> str:
     if name in _YES_NO:
         return "yes" if value > 0 else "no"
     return f"{value:.0%}" if name in _SHARES else f"{round(value, 2):g}"
-
-
-def capitalised(text: str) -> str:
-    """The text as a sentence begins; what follows stays as it is (`str.capitalize` would say Ptsd)."""
-    return text[:1].upper() + text[1:]

@@ -13,11 +13,11 @@ from data.errors import GateError, Problem, RequestError
 from data.sql import TENANT
 from serving.access.keys import Caller
 from serving.access.writes import Asked, Outcome, once
-from serving.answering.reasons import capitalised
 from serving.pages.asking import Mend
 from serving.pages.audits import Shown
 from serving.pages.form import Typed
 from serving.service import Service
+from training.audit.words import capital
 from training.deciding import Verb, Wish, decide_in, unsigned
 from training.signing import flagged, verdict
 
@@ -99,4 +99,4 @@ def _mend(problem: Problem) -> Mend:
     place = _FIELDS.get(problem.where, "")
     rule = "please fill this in" if problem.rule == "is empty" else problem.rule
     step = f" – {problem.next_step}" if problem.next_step and not place else ""
-    return Mend(place, _LABELS.get(problem.where, capitalised(problem.where)), f"{rule}{step}.")
+    return Mend(place, _LABELS.get(problem.where, capital(problem.where)), f"{rule}{step}.")

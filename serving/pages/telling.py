@@ -18,8 +18,8 @@ from data.errors import (
     TooManyError,
 )
 from serving.access.keys import Caller
-from serving.answering.reasons import capitalised
 from serving.pages.rendering import page
+from training.audit.words import capital
 
 SEE_OTHER = 303
 _HEADINGS: Mapping[type[TherapistFitError], tuple[int, str]] = {
@@ -64,15 +64,15 @@ def told(request: Request, status: int, heading: str, *lines: str) -> HTMLRespon
 
 def why(error: TherapistFitError) -> str:
     """What happened, as a sentence without its end; the next step is one for programs."""
-    return capitalised(str(error).partition(" -> ")[0])
+    return capital(str(error).partition(" -> ")[0])
 
 
 def _failed(request: Request, error: TherapistFitError) -> HTMLResponse:
     status, heading = _HEADINGS.get(type(error), (503, "The service cannot answer just now"))
     what, _, step = str(error).partition(" -> ")
-    lines = [f"{capitalised(what)}."]
+    lines = [f"{capital(what)}."]
     if status != 503 and step:
-        lines.append(f"{capitalised(step)}.")
+        lines.append(f"{capital(step)}.")
     return told(request, 429 if isinstance(error, TooManyError) else status, heading, *lines)
 
 

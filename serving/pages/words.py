@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from data.manifest import Rule
-from serving.answering.reasons import capitalised
+from training.audit.words import capital
 
 SHEETS: Mapping[str, str] = {"phq9": "PHQ-9", "gad7": "GAD-7"}
 """Questionnaires on the form."""
@@ -111,7 +111,7 @@ _LANGUAGES: Mapping[str, str] = {
 
 def said(code: str) -> str:
     """A code such as `social_anxiety` or `mon_am` as somebody would say it: Social anxiety, Monday morning."""
-    return capitalised(" ".join(_AS_SAID.get(part, part) for part in code.split("_")))
+    return capital(" ".join(_AS_SAID.get(part, part) for part in code.split("_")))
 
 
 def language(tag: str) -> str:

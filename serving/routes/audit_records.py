@@ -13,7 +13,6 @@ from data.errors import GateError, NotFoundError, RequestError
 from serving.access.auth import TheService, needs
 from serving.access.keys import Caller
 from serving.again.ledger import Ledger
-from serving.answering.reasons import capitalised
 from serving.pages import explained
 from serving.pages.asking import Mend
 from serving.pages.audits import Live, Shown, of_the_model, part_of
@@ -28,6 +27,7 @@ from serving.routes.pages import TheTyped
 from serving.schemas import RecommendationAnswer
 from serving.service import Service
 from training.audit.harm.safety import live
+from training.audit.words import capital
 from training.report.cells import csv_of
 from training.report.records import decisions_table
 
@@ -147,5 +147,5 @@ def _decisions(
         attempt=uuid.uuid4().hex,
         problems=list(mends),
         notice=notice,
-        errors={one.place: capitalised(one.words) for one in mends if one.place},
+        errors={one.place: capital(one.words) for one in mends if one.place},
     )

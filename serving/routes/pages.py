@@ -23,7 +23,6 @@ from data.errors import (
 from data.instruments import INSTRUMENTS
 from serving.access.auth import COOKIE, TheService, needs
 from serving.access.keys import Caller
-from serving.answering.reasons import capitalised
 from serving.pages import words
 from serving.pages.asking import Mend, TypedWrongError, again, ask
 from serving.pages.choosing import REASON_WORDS, Pressed, let_go, looked_at_again, press
@@ -34,6 +33,7 @@ from serving.pages.shown import Shown, clock
 from serving.pages.telling import SEE_OTHER, PageRoute, why
 from serving.service import Service
 from serving.treatment.choices import ChoiceAnswer
+from training.audit.words import capital
 from training.report.rendering import STATIC as REPORT
 
 STATIC = Path(__file__).parents[1] / "static"
@@ -200,7 +200,7 @@ def _match(
     options = Options(service.matcher(caller))
     beside: dict[str, list[str]] = {}
     for one in mends:
-        beside.setdefault(one.place, []).append(capitalised(one.words))
+        beside.setdefault(one.place, []).append(capital(one.words))
     return page(
         "match.html",
         status,

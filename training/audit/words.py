@@ -6,7 +6,7 @@ from training.audit.document import Estimate
 
 
 def capital(text: str) -> str:
-    """The text with a capital letter first."""
+    """The text as a sentence begins; what follows stays as it is (`str.capitalize` would say Ptsd)."""
     return text[:1].upper() + text[1:]
 
 

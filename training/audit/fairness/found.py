@@ -5,7 +5,7 @@ chance that it names anyone at all is at most .05.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +57,14 @@ def judged(measured: Sequence[Measured], chances: Sequence[Floats]) -> list[Aske
     ]
     adjusted = holm(np.array([chance for *_, chance in asked], dtype=np.float64))
     return [Asked(one, name, place, float(a)) for (one, name, place, _), a in zip(asked, adjusted, strict=True)]
+
+
+def _sure(measured: Sequence[Measured], chances: Sequence[Floats]) -> Iterator[tuple[Asked, Estimate]]:
+    """Groups of which a rule surely holds, each with its figure; those without one to show are left out."""
+    for one in judged(measured, chances):
+        found = one.measured.of(one.name)
+        if one.adjusted < ALPHA and found is not None:
+            yield one, found
 
 
 def findings(figures: Figures, compared: Sequence[Compared]) -> list[Finding]:
@@ -143,9 +151,9 @@ def _gains_less(figures: Figures) -> Iterator[Finding]:
     beside = [gain.drawn.less_everyone() for gain in gains]
     by_about = {gain.about: one for gain, one in zip(gains, beside, strict=True)}
     less: dict[str, list[tuple[Asked, Estimate, Estimate]]] = {}
-    for one in judged(gains, [drawn.below(LOSS) for drawn in beside]):
-        found, own = by_about[one.measured.about].estimates[one.place], one.measured.of(one.name)
-        if one.adjusted < ALPHA and found is not None and own is not None:
+    for one, own in _sure(gains, [drawn.below(LOSS) for drawn in beside]):
+        found = by_about[one.measured.about].estimates[one.place]
+        if found is not None:
             less.setdefault(named(one.name), []).append((one, found, own))
     for words, several in less.items():
         counts = any(one.measured.about[1] == UTILITY for one, *_ in several)
@@ -166,23 +174,19 @@ def _not_come_true(figures: Figures) -> Iterator[Finding]:
     """Groups in which the ranking has been wrong, or less right than for everyone."""
     true = [one for about, one in figures.items() if about[0] == "true"]
     brought = [_brought(one, figures) for one in true]
-    for one in judged(brought, [drawn.drawn.below(LOSS) for drawn in brought]):
-        found = one.measured.of(one.name)
-        if one.adjusted < ALPHA and found is not None:
-            words = (
-                f"{named(one.name)}: those who saw a therapist whom the ranking puts high did worse; by that its "
-                f"first choice brings {with_interval(found)} in {head_words(one.measured.about[1])}."
-            )
-            yield Finding(level="stop", words=capital(words), page=one.page)
+    for one, found in _sure(brought, [drawn.drawn.below(LOSS) for drawn in brought]):
+        words = (
+            f"{named(one.name)}: those who saw a therapist whom the ranking puts high did worse; by that its "
+            f"first choice brings {with_interval(found)} in {head_words(one.measured.about[1])}."
+        )
+        yield Finding(level="stop", words=capital(words), page=one.page)
     beside = [one.drawn.less_everyone() for one in true]
-    for one in judged(true, [drawn.below(0.0) for drawn in beside]):
-        found = one.measured.of(one.name)
-        if one.adjusted < ALPHA and found is not None:
-            words = (
-                f"{named(one.name)}: of each SD that the ranking promised in {head_words(one.measured.about[1])}, "
-                f"{with_interval(found)} came true, less than for everyone."
-            )
-            yield Finding(level="look", words=capital(words), page=one.page)
+    for one, found in _sure(true, [drawn.below(0.0) for drawn in beside]):
+        words = (
+            f"{named(one.name)}: of each SD that the ranking promised in {head_words(one.measured.about[1])}, "
+            f"{with_interval(found)} came true, less than for everyone."
+        )
+        yield Finding(level="look", words=capital(words), page=one.page)
 
 
 def _brought(one: Measured, figures: Figures) -> Measured:
@@ -196,15 +200,13 @@ def _biased(figures: Figures) -> Iterator[Finding]:
     """Groups whose results differ from what was predicted."""
     biases = [one for about, one in figures.items() if about[0] == "bias"]
     chances = [np.minimum(2 * np.fmin(one.drawn.below(-BIAS), one.drawn.above(BIAS)), 1.0) for one in biases]
-    for one in judged(biases, chances):
-        found = one.measured.of(one.name)
-        if one.adjusted < ALPHA and found is not None:
-            way = "too hopeful" if found.value < 0 else "not hopeful enough"
-            words = (
-                f"{named(one.name)}: predictions of {head_words(one.measured.about[1])} are {way}: observed less "
-                f"predicted is {with_interval(found)}."
-            )
-            yield Finding(level="look", words=capital(words), page=one.page)
+    for one, found in _sure(biases, chances):
+        way = "too hopeful" if found.value < 0 else "not hopeful enough"
+        words = (
+            f"{named(one.name)}: predictions of {head_words(one.measured.about[1])} are {way}: observed less "
+            f"predicted is {with_interval(found)}."
+        )
+        yield Finding(level="look", words=capital(words), page=one.page)
 
 
 def _waits(figures: Figures) -> Iterator[Finding]:
@@ -212,14 +214,12 @@ def _waits(figures: Figures) -> Iterator[Finding]:
     for about, margin, unit in ((("wait",), WAITS_LONGER, " days"), (("never",), STARTS_LESS, "")):
         if about not in figures:
             continue
-        beside = figures[about].drawn.less_everyone()
-        for one in judged([figures[about]], [beside.above(margin)]):
-            found = beside.estimates[one.place]
-            if one.adjusted < ALPHA and found is not None:
-                said = "the wait for the first session" if unit else "the share who never started"
-                digits = 1 if unit else 2
-                words = f"{named(one.name)}: {said} is {with_interval(found, unit, digits=digits)} beside everyone's."
-                yield Finding(level="look", words=capital(words), page=one.page)
+        beside = replace(figures[about], drawn=figures[about].drawn.less_everyone())
+        for one, found in _sure([beside], [beside.drawn.above(margin)]):
+            said = "the wait for the first session" if unit else "the share who never started"
+            digits = 1 if unit else 2
+            words = f"{named(one.name)}: {said} is {with_interval(found, unit, digits=digits)} beside everyone's."
+            yield Finding(level="look", words=capital(words), page=one.page)
 
 
 def _stands_first(figures: Figures) -> Iterator[Finding]:
@@ -228,22 +228,15 @@ def _stands_first(figures: Figures) -> Iterator[Finding]:
         standing = figures.get(("quality", of))
         if standing is None:
             return
-        beside = standing.drawn.less_everyone()
-        for one in judged([standing], [beside.below(-STANDING)]):
-            found = beside.estimates[one.place]
-            if one.adjusted < ALPHA and found is not None:
-                words = (
-                    f"{named(one.name)}: the general standing of {said} is {with_interval(found)} beside everyone's."
-                )
-                yield Finding(level="look", words=capital(words), page=one.page)
+        beside = replace(standing, drawn=standing.drawn.less_everyone())
+        for one, found in _sure([beside], [beside.drawn.below(-STANDING)]):
+            words = f"{named(one.name)}: the general standing of {said} is {with_interval(found)} beside everyone's."
+            yield Finding(level="look", words=capital(words), page=one.page)
     abstains = figures["abstains",]
-    beside = abstains.drawn.less_everyone()
-    for one in judged([abstains], [beside.above(ABSTAINS)]):
-        own = abstains.of(one.name)
-        if one.adjusted < ALPHA and own is not None:
-            share = f"{own.value:.0%} have no meaningful difference between therapists"
-            words = f"{named(one.name)}: {share}, of everyone {abstains.drawn.value[0]:.0%}."
-            yield Finding(level="note", words=capital(words), page=one.page)
+    for one, own in _sure([abstains], [abstains.drawn.less_everyone().above(ABSTAINS)]):
+        share = f"{own.value:.0%} have no meaningful difference between therapists"
+        words = f"{named(one.name)}: {share}, of everyone {abstains.drawn.value[0]:.0%}."
+        yield Finding(level="note", words=capital(words), page=one.page)
 
 
 def least_gain(figures: Figures) -> tuple[Named, Measured] | None:
